@@ -1,0 +1,1 @@
+"""Rows, charts and reports from run folders and findings; never runs anything."""

@@ -1,0 +1,1 @@
+"""Platforms under test; the file name is the driver's name."""

@@ -1,0 +1,1 @@
+"""Kinds of load; the file name is the workload's name."""

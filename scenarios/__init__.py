@@ -1,0 +1,1 @@
+"""Scenarios, targets and profiles, shipped as package data."""
