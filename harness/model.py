@@ -46,7 +46,7 @@ class Stage(Record, frozen=True, kw_only=True):
 
 
 class Repetition(Record, frozen=True, kw_only=True):
-    """How many rounds: `fixed`, or `two-stage` (Stein: a pilot of `rounds`, then at most `most` for half-width `eps`)."""
+    """How many rounds: `fixed`, or `two-stage` (Stein: pilot of `rounds`, then at most `most` for half-width `eps`)."""
 
     rounds: int = 5
     rule: str = "fixed"
