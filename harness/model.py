@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
-from harness.stats.records import Decision, Estimate, Requirement, Verdict
+from harness.stats.records import Check, Decision, Estimate, Requirement, Verdict
 from harness.units import Bytes, Seconds
 
 Value = str | int | float | bool
@@ -182,7 +182,10 @@ class Run(Record, frozen=True, kw_only=True):
 
 
 class Finding(Record, frozen=True, kw_only=True):
-    """An indicator at a point with its verdict: one line of the certificate."""
+    """An indicator at a point with its verdict: one line of the certificate.
+
+    `scores` is the one number per round that the estimate was made of, in the order of `rounds`.
+    """
 
     indicator: str
     target: str
@@ -191,6 +194,9 @@ class Finding(Record, frozen=True, kw_only=True):
     estimate: Estimate | None = None
     requirement: Requirement | None = None
     decision: Decision | None = None
+    scores: tuple[float, ...] = ()
+    rounds: tuple[int, ...] = ()
+    gates: tuple[Check, ...] = ()
     reasons: tuple[str, ...] = ()
 
 
