@@ -1,0 +1,53 @@
+# Two commands do everything on a fresh Debian 12 machine, as root: `make certify` and `make test`.
+PYTHON ?= python3
+BIN    := .venv/bin
+OUT    ?= results
+REPORT ?= report
+TARGETS ?= bare lab lab-podman
+SCENARIO ?= quick
+
+.PHONY: certify test test-statistics lint setup packages benchmarks clean
+
+# The main job: the embedded lab, one interleaved campaign over all targets, one report; the lab is taken down in any case.
+certify: setup
+	@trap '$(BIN)/virtmark lab down' EXIT; trap 'exit 130' INT TERM; \
+	$(BIN)/virtmark lab up && \
+	runs=$$($(BIN)/virtmark run $(SCENARIO) $(addprefix --target ,$(TARGETS)) --out $(OUT)) && \
+	{ $(BIN)/virtmark report $$runs --profile example -o $(REPORT); [ $$? -ne 2 ]; }
+
+test: setup lint
+	$(BIN)/pytest -q -n 2 -m "not live and not statistics" tests --ignore=tests/benchmarks
+	$(BIN)/pytest -q -m "live" -rs tests
+	$(BIN)/pytest -q --benchmark-disable -m "not live" tests/benchmarks
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# The coverage suite in full: 10,000 simulated data sets a cell.
+test-statistics: setup
+	$(BIN)/pytest -q -n 2 -m statistics tests
+
+# virtmark's own speed, as ratios against baselines of the same run.
+benchmarks: setup
+	$(BIN)/pytest -q --benchmark-only tests/benchmarks
+
+setup: packages .venv/.installed
+
+.venv/.installed: pyproject.toml
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[libvirt,docker,dev]'
+	touch $@
+
+# Installs what is missing and starts no service: a policy-rc.d stands in the way meanwhile.
+packages:
+	@missing=$$(awk '!/^#/ && NF {print $$2}' drivers/packages.txt | sort -u | while read p; do \
+	  [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || echo $$p; done); \
+	[ -z "$$missing" ] && exit 0; \
+	[ "$$(id -u)" = 0 ] || { echo "missing packages; run as root: apt-get install --no-install-recommends" $$missing >&2; exit 2; }; \
+	if [ ! -e /usr/sbin/policy-rc.d ]; then printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; \
+	  chmod +x /usr/sbin/policy-rc.d; trap 'rm -f /usr/sbin/policy-rc.d' EXIT; fi; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
