@@ -137,7 +137,7 @@ class Layout:
         longest = max(len(os.fsencode(self.of(host) / "run" / "libvirt-admin-sock")) for host in HOSTS)
         if longest > SOCKET_LIMIT:
             room = len(str(self.state)) - (longest - SOCKET_LIMIT)
-            raise LabError(f"{self.state}: path too long for sockets; set VIRTMARK_STATE to one of at most {room} bytes")
+            raise LabError(f"{self.state}: too long for sockets below it; set VIRTMARK_STATE to at most {room} bytes")
         return self
 
 
