@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,12 +52,27 @@ def toml(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise InputError(f"{path}: {reason}") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: {error}") from None
+    for key in _unbounded(data, ""):
+        raise InputError(f"{path}: {key}: must be a finite number")
+    return data
+
+
+def _unbounded(value: Any, path: str) -> Iterator[str]:
+    """Yield the key paths of all nan and inf inside `value`: TOML has them, no file of ours may."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unbounded(item, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _unbounded(item, f"{path}[{number}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield path
 
 
 def _read(kind: Any, value: Any) -> Any:
@@ -88,20 +105,45 @@ def _finite(value: Any) -> Any:
     return value
 
 
+_PROBLEMS = (
+    (r"Object missing required field `(.+)`", r"key '\1' is missing"),
+    (r"Expected `str` matching regex .*", "only letters, digits, '.', '_' and '-', and a letter or digit first"),
+    (r"Object contains unknown field `(.+)`", r"unknown key '\1'"),
+    (r"Invalid enum value (.+)", r"\1 is unknown"),
+    (r"Expected `(.+?)`, got `(.+?)`", r"expected \1, got \2"),
+    (r"Expected `(.+?)` (.+)", r"must be \1 \2"),
+)
+
+
 def _explain(message: str, kind: Any) -> str:
     """Turn msgspec's "problem - at `$.path`" into "path: problem; what is allowed"."""
     problem, _, path = message.partition(" - at ")
     path = path.strip("`").removeprefix("$").lstrip(".")
-    if match := re.search(r"unknown field `(.+)`", problem):
-        return ": ".join(filter(None, (path, f"unknown key {match[1]!r}; allowed: {', '.join(_keys(kind, path))}")))
-    return ": ".join(filter(None, (path, problem)))
+    allowed: list[str] = []
+    if "unknown field" in problem:
+        allowed = [field.encode_name for field in msgspec.structs.fields(_at(kind, path))]
+    elif problem.startswith("Invalid enum value"):
+        allowed = _choices(_at(kind, path))
+    for pattern, plainly in _PROBLEMS:
+        problem = re.sub(f"^{pattern}$", plainly, problem)
+    return ": ".join(filter(None, (path, problem))) + (f"; allowed: {', '.join(allowed)}" if allowed else "")
 
 
-def _keys(kind: Any, path: str) -> list[str]:
-    """Return the keys that the record at `path` inside `kind` allows."""
-    for name in [part for part in re.split(r"[.\[\]]+", path) if part and not part.isdigit() and part != "..."]:
-        kind = _record_in({field.name: field.type for field in msgspec.structs.fields(kind)}[name])
-    return [field.encode_name for field in msgspec.structs.fields(kind)]
+def _at(kind: Any, path: str) -> Any:
+    """Return the type at `path` inside `kind`: a record, or the annotation of a field that holds none."""
+    kind = _record_in(kind) or kind
+    for name in [part for part in re.split(r"[.\[\]]+", path) if part and not part.isdigit()]:
+        kind = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}[name]
+        kind = _record_in(kind) or kind
+    return kind
+
+
+def _choices(annotation: Any) -> list[str]:
+    """Return the values that a Literal or an enumeration, perhaps inside another annotation, admits."""
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return [str(member.value) for member in annotation]
+    found = [choice for part in getattr(annotation, "__args__", ()) for choice in _choices(part)]
+    return found or [str(part) for part in getattr(annotation, "__args__", ()) if isinstance(part, (str, int))]
 
 
 def _record_in(annotation: Any) -> Any:

@@ -9,13 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from harness.stats.records import Check, Decision, Estimate, Requirement, Verdict
 from harness.units import Bytes, Seconds
 
 Value = str | int | float | bool
+# Names become folder names and parts of ids: no separators, no spaces.
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Count = Annotated[int, Meta(ge=1)]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,7 +30,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class GuestSize(Record, frozen=True, kw_only=True):
     """How large a guest is; every guest of a scenario is of this size."""
 
-    vcpus: int = 1
+    vcpus: Count = 1
     memory: Bytes = msgspec.field(default_factory=lambda: Bytes(512 * 2**20))
     disk: Bytes = msgspec.field(default_factory=lambda: Bytes(2 * 2**30))
 
@@ -38,28 +43,28 @@ class Stage(Record, frozen=True, kw_only=True):
     """
 
     workload: str
-    name: str = ""
+    name: Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$")] = ""
     params: dict[str, Value] = {}
     grid: dict[str, tuple[Value, ...]] = {}
     arms: dict[str, tuple[Value, ...]] = {}
-    warmups: int = 0
+    warmups: Annotated[int, Meta(ge=0)] = 0
 
 
 class Repetition(Record, frozen=True, kw_only=True):
     """How many rounds: `fixed`, or `two-stage` (Stein: pilot of `rounds`, then at most `most` for half-width `eps`)."""
 
-    rounds: int = 5
-    rule: str = "fixed"
-    eps: float = 0.02
-    most: int = 50
+    rounds: Count = 5
+    rule: Literal["fixed", "two-stage"] = "fixed"
+    eps: Annotated[float, Meta(gt=0, lt=1)] = 0.02
+    most: Count = 50
 
 
 class Scenario(Record, frozen=True, kw_only=True):
     """What to do, independent of any platform."""
 
-    name: str
+    name: Name
     title: str
-    stage: tuple[Stage, ...]
+    stage: Annotated[tuple[Stage, ...], Meta(min_length=1)]
     description: str = ""
     repetition: Repetition = Repetition()
     guest: GuestSize = GuestSize()
