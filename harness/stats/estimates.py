@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,27 +31,72 @@ WARNINGS = {
 }
 
 
-def dress(bare: Estimate, sample: Sample, about: About) -> Estimate:
-    """Return `bare` (numbers and Type A budget from a method) with every common field filled in.
+def bare(estimate: float, ci: Interval, *, dof: float, scale: Scale = Scale.LINEAR, base: float | None = None,
+         n: int = 0, **fields: Any) -> Estimate:
+    """Return an Estimate with Type A uncertainty and smallest detectable change derived from its own interval.
+
+    `dof` are the degrees of freedom behind the interval (infinite for rank methods). `mde80` is relative to `base`,
+    by default to the estimate itself; on the log scale it is a relative change as it stands. `n` is needed only where
+    it is not the size of the sample.
+    """
+    centre, logs = abs(estimate if base is None else base), scale is Scale.LOG
+    half = _half(ci, logs)
+    quantile = t_quantile(dof, (1 + ci.confidence) / 2) if dof > 0 else math.inf
+    u = half / quantile if math.isfinite(half) and dof > 0 else math.inf
+    mde80 = None
+    if math.isfinite(u) and (logs or centre > 0):
+        mde80 = u * (quantile + t_quantile(dof, 0.8)) / (1.0 if logs else centre)
+    u_a = estimate * u if logs else u
+    return Estimate(estimate=estimate, ci=ci, n=n, scale=scale, mde80=mde80,
+                    budget=Budget(u_a, (), u_a, quantile, quantile * u_a, dof if math.isfinite(u) else 0.0), **fields)
+
+
+def _half(ci: Interval, logs: bool) -> float:
+    """Half the width of an interval, on the log scale where the estimate lives there; infinite stays infinite."""
+    if math.isinf(ci.lo) or math.isinf(ci.hi) or (logs and ci.lo <= 0):
+        return math.inf
+    return (math.log(ci.hi / ci.lo) if logs else ci.hi - ci.lo) / 2
+
+
+def dress(found: Estimate, sample: Sample, about: About, shape: Sequence[FloatArray] = ()) -> Estimate:
+    """Return `found` (what a method says, see `bare`) with every common field filled in.
 
     Adds unit, hashes, seed, the whole uncertainty budget, outlier flags, the checks on shape and number of runs. An
-    interval without width becomes the resolution of the instrument.
+    interval without width becomes the resolution of the instrument. `shape` are the arrays whose form is judged where
+    they are not the scores themselves (or their logarithms, on the log scale).
     """
     policy = policy_of(about)
-    logs = bare.scale is Scale.LOG and bool((sample.values > 0).all())
-    shape = np.log(sample.values) if logs else sample.values
-    flagged, warnings, checks = look(shape, policy)
-    resolution = about.get("resolution", bare.resolution)
-    budget = _budget(bare, about, resolution)
-    interval, constant = _never_without_width(bare, budget)
+    parts = tuple(shape) or (np.log(sample.values) if found.scale is Scale.LOG else sample.values,)
+    flagged, warnings, checks = _looks(parts, policy)
+    resolution = about.get("resolution", 0.0) if found.resolution == 0 else found.resolution
+    budget = _budget(found, about, resolution)
+    interval, constant = _never_without_width(found, budget)
     return dataclasses.replace(
-        bare, ci=interval, n=sample.n, n_by_level=sample.n_by_level, unit=about.get("unit", bare.unit),
-        direction=about.get("direction", bare.direction), indicator_id=about.get("indicator_id", ""),
-        measurand=about.get("measurand", bare.measurand), budget=budget,
-        resolution=resolution, noise_floor=about.get("noise_floor"), assumptions=bare.assumptions + checks,
-        warnings=tuple(dict.fromkeys(sample.warnings + bare.warnings + warnings + constant)), flagged=flagged,
+        found, ci=interval, n=found.n or sample.n, n_by_level=sample.n_by_level, unit=about.get("unit", found.unit),
+        direction=about.get("direction", found.direction), indicator_id=about.get("indicator_id", ""),
+        measurand=about.get("measurand", found.measurand), budget=budget,
+        resolution=resolution, noise_floor=about.get("noise_floor"), assumptions=found.assumptions + checks,
+        warnings=tuple(dict.fromkeys(sample.warnings + found.warnings + warnings + constant)), flagged=flagged,
         excluded=tuple(about.get("excluded", ())), policy_hash=policy.hash, data_hash=sample.data_hash,
-        seed=bare.seed or seed_of(policy, about.get("indicator_id", ""), sample.values), code_version=CODE_VERSION)
+        seed=found.seed or seed_of(policy, about.get("indicator_id", ""), sample.values), code_version=CODE_VERSION)
+
+
+def _looks(parts: Sequence[FloatArray], policy: StatsPolicy) -> tuple[
+        tuple[int, ...], tuple[str, ...], tuple[Check, ...]]:
+    """Look at each of several samples; indices count through them in order."""
+    flagged: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+    checks: dict[str, Check] = {}
+    offset = 0
+    for values in parts:
+        far, said, made = look(values, policy)
+        flagged += tuple(offset + i for i in far)
+        warnings += said
+        for check in made:
+            if check.name not in checks or check.passed is False:
+                checks[check.name] = check
+        offset += values.size
+    return flagged, warnings, tuple(checks.values())
 
 
 def look(values: FloatArray, policy: StatsPolicy = DEFAULT_POLICY) -> tuple[
@@ -89,6 +136,19 @@ def outliers(values: FloatArray) -> tuple[int, ...]:
     return tuple(int(i) for i in np.flatnonzero(distance > max(5 * spread, rounding)))
 
 
+def mad(values: FloatArray) -> float:
+    """Return 1.4826 * median |x - median|, the robust standard deviation; inf where most of it is infinite."""
+    centre = float(np.median(values))
+    return 1.4826 * float(np.median(np.abs(values - centre))) if math.isfinite(centre) else math.inf
+
+
+def relative(spread: float, centre: float) -> float:
+    """Return spread / |centre|; 0 without spread, inf around zero."""
+    if spread == 0:
+        return 0.0
+    return spread / abs(centre) if centre and math.isfinite(spread) else math.inf
+
+
 def _gap(values: FloatArray) -> tuple[bool, float | None]:
     ordered = np.sort(values[np.isfinite(values)])
     n = ordered.size
@@ -100,29 +160,29 @@ def _gap(values: FloatArray) -> tuple[bool, float | None]:
     return share > 0.5 and min(at + 1, n - at - 1) >= 0.2 * n, share
 
 
-def _never_without_width(bare: Estimate, budget: Budget) -> tuple[Interval, tuple[str, ...]]:
-    ci, centre = bare.ci, bare.estimate
+def _never_without_width(found: Estimate, budget: Budget) -> tuple[Interval, tuple[str, ...]]:
+    ci, centre = found.ci, found.estimate
     if not ci.lo >= ci.hi:
         return ci, ()
     half = Z975 * math.sqrt(sum(u**2 for _, u in budget.u_b))
     if half == 0 or not math.isfinite(centre):
-        lo = 0.0 if bare.scale is Scale.LOG else -math.inf
+        lo = 0.0 if found.scale is Scale.LOG else -math.inf
         return dataclasses.replace(ci, lo=lo, hi=math.inf, exact_confidence=None), (
             "constant: no spread in the scores and no resolution stated; nothing bounds the value",)
-    lo = centre * math.exp(-half / centre) if bare.scale is Scale.LOG else centre - half
-    hi = centre * math.exp(half / centre) if bare.scale is Scale.LOG else centre + half
+    lo = centre * math.exp(-half / centre) if found.scale is Scale.LOG else centre - half
+    hi = centre * math.exp(half / centre) if found.scale is Scale.LOG else centre + half
     return dataclasses.replace(ci, lo=lo, hi=hi, exact_confidence=None), (
         f"constant: no spread in the scores; the interval is what the instrument resolves, +-{half:.3g}",)
 
 
-def _budget(bare: Estimate, about: About, resolution: float) -> Budget:
+def _budget(found: Estimate, about: About, resolution: float) -> Budget:
     """Combine Type A and Type B after GUM; degrees of freedom after Welch-Satterthwaite, Type B taken as exact."""
-    u_a, dof = (bare.budget.u_a, bare.budget.dof_eff) if bare.budget else (math.inf, 0.0)
+    u_a, dof = (found.budget.u_a, found.budget.dof_eff) if found.budget else (math.inf, 0.0)
     parts = (("resolution", resolution / math.sqrt(12)),) if resolution else ()
-    u_b = parts + (bare.budget.u_b if bare.budget else ()) + tuple(sorted(about.get("u_b", {}).items()))
+    u_b = parts + (found.budget.u_b if found.budget else ()) + tuple(sorted(about.get("u_b", {}).items()))
     if any(not (math.isfinite(u) and u >= 0) for _, u in u_b):
         raise ValueError("u_b: a standard uncertainty must be finite and not negative")
-    return combine(u_a, dof, u_b, bare.ci.confidence)
+    return combine(u_a, dof, u_b, found.ci.confidence)
 
 
 def combine(u_a: float, dof: float, u_b: tuple[tuple[str, float], ...], confidence: float = 0.95) -> Budget:

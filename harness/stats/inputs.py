@@ -21,8 +21,8 @@ from harness.stats.records import DEFAULT_POLICY, Direction, StatsPolicy
 FloatArray = npt.NDArray[np.float64]
 
 
-class About(TypedDict, total=False):
-    """Keywords that every estimating function takes.
+class Common(TypedDict, total=False):
+    """Keywords that every estimating function takes, the direction apart.
 
     `levels` names the dimensions of the data from high to low, ("boot", "iteration"); `groups` gives the top-level
     label of each value of flat data. `resolution` is the step of the instrument in the unit of the data, `u_b`
@@ -30,7 +30,6 @@ class About(TypedDict, total=False):
     """
 
     unit: str
-    direction: Direction
     indicator_id: str
     measurand: str
     resolution: float
@@ -41,6 +40,12 @@ class About(TypedDict, total=False):
     confidence: float
     levels: Sequence[str]
     groups: Sequence[object]
+
+
+class About(Common, total=False):
+    """Keywords that every estimating function takes; which way is good among them."""
+
+    direction: Direction
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Sample:
         return int(self.values.size)
 
 
-def policy_of(about: About) -> StatsPolicy:
+def policy_of(about: Common) -> StatsPolicy:
     """Return the policy in force: the caller's, with its confidence replaced where one is given."""
     policy = about.get("policy", DEFAULT_POLICY)
     if "confidence" not in about:
@@ -92,14 +97,14 @@ def array(x: npt.ArrayLike, where: str = "x", *, infinite: bool = False) -> Floa
     return values
 
 
-def scores(x: npt.ArrayLike, where: str = "x", *, about: About | None = None, positive: bool = False,
+def scores(x: npt.ArrayLike, where: str = "x", *, about: Common | None = None, positive: bool = False,
            infinite: bool = False) -> Sample:
     """Check run scores and reduce named inner levels to top-level means.
 
     Raises ValueError on NaN, on several dimensions or repeated group labels without `levels`, on mixed units, and
     with `positive` on values <= 0 (there is no logarithm of zero, and no "+1" that would not change the answer).
     """
-    about = about or About()
+    about = about or Common()
     _one_unit(x, where, about.get("unit"))
     levels = tuple(about.get("levels", ()))
     values, counts, warnings = _top_level(x, where, levels, about.get("groups"), infinite)
@@ -107,6 +112,12 @@ def scores(x: npt.ArrayLike, where: str = "x", *, about: About | None = None, po
         raise ValueError(f"{where}: {values.min():g} is not above zero; a ratio scale needs positive scores")
     values.setflags(write=False)
     return Sample(values, counts, data_hash(values), warnings)
+
+
+def both(x: Sample, y: Sample) -> Sample:
+    """Return two independent samples as one record: values x then y, counts by name, one hash."""
+    return Sample(np.concatenate([x.values, y.values]), {"x": x.n, "y": y.n}, data_hash(x.values, y.values),
+                  x.warnings + y.warnings)
 
 
 def data_hash(*arrays: FloatArray) -> str:
