@@ -1,0 +1,35 @@
+"""How to get into a machine of the lab: the beginning of a command line, computed from the lab's state.
+
+The one thing to know: by default commands run on the guest's own root file system, so that the host arm of an overhead
+uses the very same binaries as the guest. They end when their launcher ends, and with the machine.
+"""
+
+from __future__ import annotations
+
+from drivers.lab.layout import Layout, find_machine
+from drivers.lab.state import LabState, living
+from harness.errors import LabError
+
+_TIED = ("setpriv", "--pdeathsig", "KILL")
+
+
+def launcher(name: str, layout: Layout | None = None, *, tools: bool = True) -> tuple[str, ...]:
+    """Return the argv prefix that runs a command on machine `name`; with `tools` on the guest's root file system.
+
+    LabError if the lab or that machine is not up, InputError if a lab has no such machine.
+    """
+    layout = layout or Layout.current()
+    return prefix(living(layout), layout, find_machine(name), tools=tools)
+
+
+def prefix(state: LabState, layout: Layout, name: str, *, tools: bool = True) -> tuple[str, ...]:
+    """Return the argv prefix for machine `name` of the lab in `state`."""
+    machine = state.machines.get(name)
+    if machine is None:
+        up = ", ".join(state.machines)
+        raise LabError(f"lab:{name}: not part of the lab that is up ({up}); run: virtmark lab up --stack ...")
+    if machine.init is None or not machine.init.alive:
+        raise LabError(f"lab:{name}: its first process has ended; run: virtmark lab up")
+    inside = ("chroot", str(layout.tools(name))) if tools else ()
+    return (*_TIED, "nsenter", "--target", str(machine.init.pid), "--mount", "--uts", "--ipc", "--net", "--pid",
+            "--cgroup", "--", *_TIED, *inside)
