@@ -1,0 +1,64 @@
+"""Machines that run commands, named by a shell spec: `open("ssh://root@h1")`.
+
+    local                       this machine
+    netns:NAME                  this machine, inside the network namespace NAME
+    lab:hA, lab:hB, lab:client  a host of the embedded lab, or its client
+    ssh://[user@]host[:port]    another machine, by the OpenSSH client
+
+Whatever is started ends with the controller, even if that is killed (see guard).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from drivers.shell.base import Background, Job, Shell
+from drivers.shell.local import Local
+from drivers.shell.ssh import Ssh
+from harness.errors import InputError, TargetError
+
+FORMS = "local, ssh://[user@]host[:port], netns:NAME, lab:hA, lab:hB or lab:client"
+_HOST = re.compile(r"//(?:[^@/\s-][^@/\s]*@)?(?:[^:@/\s\[\]-][^:@/\s\[\]]*|\[[\da-fA-F:.]+\])(?::\d+)?")
+
+
+def open(spec: str, *, ssh_options: Sequence[str] = ()) -> Shell:
+    """Return the machine that `spec` names; InputError for a malformed spec, TargetError if it is not there."""
+    kind, _, rest = spec.partition(":")
+    if spec == "local":
+        return Local()
+    if kind == "ssh" and _HOST.fullmatch(rest):
+        return Ssh(rest.removeprefix("//"), options=ssh_options)
+    if kind == "netns" and re.fullmatch(r"[\w.-]+", rest):
+        return network_namespace(rest)
+    if kind == "lab":
+        return lab_machine(rest)
+    raise InputError(f"shell {spec!r}: unknown; write {FORMS}")
+
+
+def lab_machine(name: str) -> Local:
+    """Return a machine of the embedded lab; TargetError or LabError if the lab is not up."""
+    from drivers.lab import enter, layout
+
+    return Local(f"lab:{name}", prefix=enter.launcher(name), address=layout.address(name))
+
+
+def network_namespace(name: str) -> Local:
+    """Return this machine inside a named network namespace."""
+    path = Path("/run/netns") / name
+    if not path.exists():
+        raise TargetError(f"netns:{name}: there is no such network namespace; `ip netns list` shows those there are")
+    inside = Local(f"netns:{name}", prefix=("nsenter", f"--net={path}", "--"))
+    return Local(inside.name, prefix=inside.prefix, address=first_address(inside))
+
+
+def first_address(machine: Shell) -> str:
+    """Return the machine's first global IPv4 address, or 127.0.0.1 if it has none."""
+    shown = machine.run(["ip", "-j", "-4", "address", "show", "up", "scope", "global"], timeout=30).checked().stdout
+    found = [entry["local"] for link in json.loads(shown or "[]") for entry in link.get("addr_info", ())]
+    return str(found[0]) if found else "127.0.0.1"
+
+
+__all__ = ["FORMS", "Background", "Job", "Local", "Shell", "Ssh", "first_address", "network_namespace", "open"]

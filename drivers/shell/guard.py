@@ -1,0 +1,114 @@
+"""What ends the processes of a controller that was killed.
+
+Every process that virtmark starts carries `VIRTMARK_JOB=<owner>.<number>` in its environment, and so do all its
+descendants, whatever sessions, process groups or namespaces they move to (fio's jobs leave both). A guard is a small
+shell process that waits for the end of a pipe. The kernel closes the pipe however the controller ends; the guard then
+kills every process that carries its owner's mark and removes the paths that it was told. The same script serves a
+remote machine, at the far end of an ssh connection; each connection is an owner of its own, so that the end of one
+does not touch what another started on the same machine.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import itertools
+import os
+import re
+import secrets
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+MARK = "VIRTMARK_JOB"
+
+# $1 = pattern of the mark's value, $2 = signal name; true if there was a process to send it to.
+SIGNAL_MARKED = f"""
+marked() {{
+  found=$(grep -slz "^{MARK}=$1\\$" /proc/[0-9]*/environ)  # its status also tells of processes that ended meanwhile
+  [ -n "$found" ] || return 1
+  for file in $found; do pid=${{file#/proc/}}; kill "-$2" "${{pid%/environ}}" 2>/dev/null; done
+}}
+"""
+
+# $1 = the owner; reads paths to remove, one a line, until the pipe closes.
+SCRIPT = SIGNAL_MARKED + """
+owner=$1; shift
+while IFS= read -r path; do set -- "$@" "$path"; done
+tries=0
+while [ "$tries" -lt 50 ] && marked "$owner[.].*" KILL; do tries=$((tries + 1)); sleep 0.02; done
+[ $# -eq 0 ] || rm -rf -- "$@"
+"""
+
+
+class Guard:
+    """The guard of one owner on one machine, spoken to through the stdin of `process`."""
+
+    def __init__(self, owner: str, process: subprocess.Popen[bytes]) -> None:
+        self.owner, self._process = owner, process
+        self._numbers = itertools.count(1)
+
+    def new_mark(self) -> str:
+        """Return the mark of one more job of this owner."""
+        return f"{self.owner}.{next(self._numbers)}"
+
+    def remove_at_end(self, path: str) -> None:
+        """Have `path` removed when the owner is gone; paths already removed by then are no error."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(os.fsencode(path) + b"\n")
+            self._process.stdin.flush()
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Let it do its work now."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+_owners = itertools.count(1)
+
+
+def new_owner() -> str:
+    """Return a name for one more owner, unlike that of any other controller."""
+    return f"{os.getpid()}-{next(_owners)}-{secrets.token_hex(4)}"
+
+
+@functools.cache
+def local() -> Guard:
+    """Return the controller's guard on this machine; the first call starts it."""
+    owner = new_owner()
+    guard = Guard(owner, subprocess.Popen(
+        ["sh", "-c", SCRIPT, "virtmark-guard", owner], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
+        env={name: value for name, value in os.environ.items() if name != MARK}))
+    atexit.register(guard.close)
+    return guard
+
+
+def marked(mark: str) -> Iterator[int]:
+    """Yield the process ids on this machine, in whatever namespace, whose mark is `mark`."""
+    wanted = re.compile(rb"(?:^|\0)" + re.escape(f"{MARK}={mark}".encode()) + rb"(?:\0|$)")
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted.search((folder / "environ").read_bytes()):
+                yield int(folder.name)
+        except OSError:
+            continue  # ended meanwhile, or another user's
+
+
+def send(mark: str, number: signal.Signals) -> None:
+    """Send a signal to every process with that mark; SIGKILL is repeated until none is left that could fork."""
+    for _ in range(50 if number is signal.SIGKILL else 1):
+        living = list(marked(mark))
+        for pid in living:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+        if not living:
+            break
