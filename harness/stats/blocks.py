@@ -1,0 +1,47 @@
+"""The block bootstrap of percentiles: blocks of time are drawn with replacement, never single latencies.
+
+Latencies in a run depend on each other; an interval that takes them for independent covers a third of what it says.
+Blocks of 10 s and more are nearly independent. Everything works on counts: (blocks, bins) in, bins out.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from harness.stats.layouts import Counts
+from harness.stats.ranks import rank_of
+
+
+def group_blocks(counts: Counts, per_group: int) -> Counts:
+    """Return the sums of `per_group` neighbouring rows of (blocks, bins); a last group that is not full is added to
+    the one before it."""
+    groups = max(1, counts.shape[0] // per_group)
+    starts = np.arange(groups) * per_group
+    return np.add.reduceat(counts, starts, axis=0)
+
+
+def resampled_bins(counts: Counts, share: Fraction, draws: int, seed: int) -> Counts:
+    """Return the bin of the percentile in each of `draws` resamples of the rows of `counts`, shape (draws,).
+
+    A resample that holds no value at all (every block drawn was empty) repeats the percentile of all data.
+    """
+    rows = counts.shape[0]
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=draws)
+    used = np.flatnonzero(counts.any(axis=0))
+    upto = np.cumsum(counts[:, used], axis=1).T.copy()      # (bins, blocks): values at or below each bin
+    totals = weights @ upto[-1]
+    ranks = np.array([rank_of(share, n) if n else 0 for n in totals.tolist()], dtype=np.int64)
+    low, high = np.zeros(draws, dtype=np.int64), np.full(draws, used.size - 1)
+    while (low < high).any():
+        middle = (low + high) // 2
+        enough = np.einsum("ij,ij->i", weights, upto[middle]) >= ranks
+        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+    whole = np.searchsorted(upto.sum(axis=1), rank_of(share, int(counts.sum())))
+    found: Counts = used[np.where(totals > 0, low, whole)]
+    return found
+
+
+__all__ = ["group_blocks", "resampled_bins"]

@@ -1,0 +1,84 @@
+"""Where the level of a series changed: the exact best segmentation under a squared-error cost.
+
+Optimal partition (every last change point is tried for every prefix), so the answer is the true optimum under the
+minimum segment length, which pruned searches do not promise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from harness.stats.inputs import FloatArray
+
+LONGEST = 3600      # points; longer series are averaged down first, the cost grows with the square
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One level: points start <= i < end of the series, their mean, and standard deviation (divisor n - 1)."""
+
+    start: int
+    end: int
+    mean: float
+    sd: float
+
+
+def noise_sd(y: FloatArray) -> float:
+    """Return the standard deviation of the noise from first differences, which a slow drift does not inflate.
+
+    1.4826 * MAD / sqrt(2); where more than half of the differences are equal (coarse data), their root mean square.
+    """
+    steps = np.diff(y)
+    if steps.size == 0:
+        return 0.0
+    spread = 1.4826 * float(np.median(np.abs(steps - np.median(steps))))
+    return (spread if spread > 0 else float(np.sqrt(np.mean(steps**2)))) / math.sqrt(2)
+
+
+def segments(y: FloatArray, *, penalty: float, shortest: int) -> tuple[Segment, ...]:
+    """Return the segments of y (n,): minimal sum of squares + penalty * sd**2 * ln(n) for each change.
+
+    Each segment has at least `shortest` points; a series of less than twice that is one segment. A series longer than
+    3600 points is searched in averages of equal groups, so its change points are multiples of the group length.
+    """
+    group = math.ceil(y.size / LONGEST)
+    coarse = y[:y.size // group * group].reshape(-1, group).mean(axis=1)
+    short = max(2, math.ceil(shortest / group))
+    cost = penalty * noise_sd(coarse) ** 2 * math.log(max(2, coarse.size))
+    cuts = [c * group for c in best_cuts(coarse, cost, short)]
+    edges = [0, *cuts, y.size]
+    return tuple(_segment(y, a, b) for a, b in pairwise(edges))
+
+
+def best_cuts(y: FloatArray, cost: float, shortest: int) -> list[int]:
+    """Return the first index of every segment but the first, for a fixed cost of each cut."""
+    n = y.size
+    if n < 2 * shortest or float(y.max()) == float(y.min()):
+        return []
+    centred = y - y.mean()
+    s1, s2 = (np.concatenate(([0.0], np.cumsum(v))) for v in (centred, centred**2))
+    best, last = np.full(n + 1, math.inf), np.zeros(n + 1, dtype=np.int64)
+    best[0] = -cost
+    for end in range(shortest, n + 1):
+        start = np.concatenate(([0], np.arange(shortest, end - shortest + 1)))
+        within = s2[end] - s2[start] - (s1[end] - s1[start]) ** 2 / (end - start)
+        total = best[start] + within + cost
+        pick = int(total.argmin())
+        best[end], last[end] = total[pick], start[pick]
+    cuts, at = [], n
+    while last[at]:
+        at = int(last[at])
+        cuts.append(at)
+    return cuts[::-1]
+
+
+def _segment(y: FloatArray, start: int, end: int) -> Segment:
+    part = y[start:end]
+    return Segment(start, end, float(part.mean()), float(part.std(ddof=1)) if part.size > 1 else 0.0)
+
+
+__all__ = ["Segment", "best_cuts", "noise_sd", "segments"]
