@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import LabError
 
+TICK = 0.02
 _PATHS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _CONTAINED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child=KILL",
               "--mount-proc", "--")
@@ -60,6 +62,15 @@ def logged(argv: Sequence[str], log: Path, *, timeout: float, extra: Mapping[str
             process.wait()
     if code:
         raise LabError(f"{argv[0]}: {_last(log.read_text(errors='replace'), code)}; see {log}")
+
+
+def wait(done: Callable[[], object], patience: float, what: str) -> None:
+    """Wait until `done()` is true; LabError after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while not done():
+        if time.monotonic() > deadline:
+            raise LabError(f"{what}: not done after {patience:g} s")
+        time.sleep(TICK)
 
 
 def _short(argv: Sequence[str]) -> str:

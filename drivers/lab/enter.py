@@ -10,7 +10,7 @@ from drivers.lab.layout import Layout, find_machine
 from drivers.lab.state import LabState, living
 from harness.errors import LabError
 
-_TIED = ("setpriv", "--pdeathsig", "KILL")
+TIED = ("setpriv", "--pdeathsig", "KILL")
 
 
 def launcher(name: str, layout: Layout | None = None, *, tools: bool = True) -> tuple[str, ...]:
@@ -31,5 +31,9 @@ def prefix(state: LabState, layout: Layout, name: str, *, tools: bool = True) ->
     if machine.init is None or not machine.init.alive:
         raise LabError(f"lab:{name}: its first process has ended; run: virtmark lab up")
     inside = ("chroot", str(layout.tools(name))) if tools else ()
-    return (*_TIED, "nsenter", "--target", str(machine.init.pid), "--mount", "--uts", "--ipc", "--net", "--pid",
-            "--cgroup", "--", *_TIED, *inside)
+    return (*TIED, *entry(machine.init.pid), *TIED, *inside)
+
+
+def entry(pid: int) -> tuple[str, ...]:
+    """Return the argv prefix that enters all namespaces of process `pid`."""
+    return ("nsenter", "--target", str(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--")

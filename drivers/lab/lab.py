@@ -1,4 +1,4 @@
-"""The embedded lab as a whole: up, down. (What stands of it: drivers.lab.report.)
+"""The embedded lab as a whole: up and down. (What stands of it: drivers.lab.report.)
 
 The one thing to know: `up` heals. On a lab that stands it changes nothing; what is missing, dead or half made, by
 a killed `up` for instance, is removed and made again. `down` needs no state: it also removes what a killed `up` left.
@@ -12,20 +12,22 @@ from pathlib import Path
 
 import msgspec
 
-from drivers.lab import cache, cgroups, image, machines, switch
-from drivers.lab.layout import CLIENT, HOSTS, STACKS, SWITCH, Layout
+from drivers.lab import accelerator, cache, cgroups, image, machines, needs, podman, rootfs, switch
+from drivers.lab.enter import prefix
+from drivers.lab.layout import CLIENT, HOSTS, STACKS, SWITCH, Layout, has_containers, stack_of
 from drivers.lab.state import LabState, MachineState, boot_id, load, save
 from harness.errors import InputError, LabError
 
 Say = Callable[[str], None]
 EVERYONE = (*HOSTS, CLIENT)
+DEFAULT = ("bookworm",)
 
 
 def silent(_: str) -> None:
     """Say nothing."""
 
 
-def up(stacks: Sequence[str] = ("bookworm",), *, layout: Layout | None = None, say: Say = silent) -> LabState:
+def up(stacks: Sequence[str] = DEFAULT, *, layout: Layout | None = None, say: Say = silent) -> LabState:
     """Bring the lab up with the hosts of `stacks`, in addition to what already stands; return its state.
 
     `say` gets one line for each part. LabError if this machine lacks a right, a program or a kernel feature;
@@ -35,28 +37,28 @@ def up(stacks: Sequence[str] = ("bookworm",), *, layout: Layout | None = None, s
     for stack in stacks:
         if stack not in STACKS:
             raise InputError(f"stack {stack!r}: unknown; there are: {', '.join(STACKS)}")
+    needs.check(stacks)
     with cache.locked(layout.lock, wait=False):
         picture = image.build(layout, say)
+        for stack in stacks:
+            rootfs.build(layout, STACKS[stack], say)
         state = _begin(layout, stacks, picture, say)
         for machine in _wanted(state.stacks):
             state = _ensure(layout, state, machine, say)
-        return save(layout, msgspec.structs.replace(state, complete=True))
+        return _finish(layout, state, say)
 
 
 def down(*, layout: Layout | None = None, say: Say = silent) -> int:
     """Take the lab down, however much of it stands; return the number of processes ended. Images stay in the cache."""
     layout = layout or Layout.current()
-    if not layout.lock.exists() and not layout.root.exists() and not any(_traces(layout)):
+    if not layout.lock.exists() and not layout.root.exists() and not any(traces(layout)):
         say("lab: nothing stands")
         return 0
     with cache.locked(layout.lock, wait=False):
-        ended = sum(machines.end(layout, machine) for machine in EVERYONE)
-        made_folder = _made_folder(layout)
-        for machine in (*EVERYONE, SWITCH):
-            machines.remove(layout, machine)
+        ended, made_folder = _clear(layout), _made_folder(layout)
+        shutil.rmtree(layout.root, ignore_errors=True)
         if made_folder:
             switch.forget_folder()
-        shutil.rmtree(layout.root, ignore_errors=True)
         layout.lock.unlink(missing_ok=True)
     if layout.state.is_dir() and not any(layout.state.iterdir()):
         layout.state.rmdir()
@@ -64,20 +66,28 @@ def down(*, layout: Layout | None = None, say: Say = silent) -> int:
     return ended
 
 
+def traces(layout: Layout) -> Iterator[str]:
+    """Yield the machines, and the switch, of which something stands outside the lab's folder."""
+    groups = cgroups.current()
+    for machine in (*EVERYONE, SWITCH):
+        if switch.ours(layout, machine) or cgroups.folders(groups, layout.called(machine)):
+            yield machine
+
+
 def _begin(layout: Layout, stacks: Sequence[str], picture: Path, say: Say) -> LabState:
     """Return the state to build on: of the lab that stands, else a fresh one with its switch."""
     old = _usable(layout)
     if old is None:
-        say("lab: making the switch")
+        say("switch: making it")
+        made_folder = _made_folder(layout) or not switch.folder_mounted()
         _clear(layout)
+        shutil.rmtree(layout.root, ignore_errors=True)
         layout.shared.mkdir(parents=True)
-        old = save(layout, LabState(boot=boot_id(), made_netns_folder=not switch.folder_mounted()))
+        old = save(layout, LabState(boot=boot_id(), made_netns_folder=made_folder, notes=tuple(needs.shortcomings())))
         switch.raise_switch(layout)
+        layout.image.symlink_to(picture)
     elif old.image != str(picture):
         raise LabError(f"{layout.root}: the lab that is up has another guest image; run: virtmark lab down")
-    link = layout.image
-    if not link.is_symlink():
-        link.symlink_to(picture)
     both = tuple(stack for stack in STACKS if stack in (*old.stacks, *stacks))
     return save(layout, msgspec.structs.replace(old, complete=False, stacks=both, image=str(picture)))
 
@@ -91,14 +101,13 @@ def _usable(layout: Layout) -> LabState | None:
     return state if state and state.boot == boot_id() and state.image and switch.ours(layout, SWITCH) else None
 
 
-def _clear(layout: Layout) -> None:
-    """Remove what an earlier lab left."""
-    for machine in EVERYONE:
-        if switch.ours(layout, machine) or cgroups.folders(cgroups.current(), layout.called(machine)):
-            machines.end(layout, machine)
-    for machine in (*EVERYONE, SWITCH):
+def _clear(layout: Layout) -> int:
+    """Remove everything outside the lab's folder; return the number of processes ended."""
+    standing = list(traces(layout))
+    ended = sum(machines.end(layout, machine) for machine in standing)
+    for machine in standing:
         machines.remove(layout, machine)
-    shutil.rmtree(layout.root, ignore_errors=True)
+    return ended
 
 
 def _wanted(stacks: Sequence[str]) -> list[str]:
@@ -110,26 +119,38 @@ def _ensure(layout: Layout, state: LabState, machine: str, say: Say) -> LabState
     known = state.machines.get(machine)
     if known and known.init and known.init.alive:
         return state
-    machines.end(layout, machine)
-    machines.remove(layout, machine)
+    if switch.ours(layout, machine) or cgroups.folders(cgroups.current(), layout.called(machine)):
+        machines.end(layout, machine)
+        machines.remove(layout, machine)
     say(f"{machine}: starting")
     state = _note(layout, state, MachineState(name=machine))
     switch.create(layout, machine)
     switch.connect(layout, machine, bridged=machine in HOSTS)
     lacking = cgroups.create(cgroups.current(), layout.called(machine))
-    made = machines.start(layout, machine, root=_root(machine), image=Path(state.image))
-    notes = dict.fromkeys((*state.notes, *(f"no cgroup control of {name}" for name in lacking)))
+    root = rootfs.build(layout, stack_of(machine), silent) if machine in HOSTS else None
+    made = machines.start(layout, machine, root=root, image=Path(state.image))
+    notes = dict.fromkeys((*state.notes, *(f"cgroup controller {name} cannot be handed on" for name in lacking)))
     return _note(layout, msgspec.structs.replace(state, notes=tuple(notes)), made)
+
+
+def _finish(layout: Layout, state: LabState, say: Say) -> LabState:
+    """Start what runs inside the hosts, and find out how guests can be run."""
+    for machine in _wanted(state.stacks):
+        if has_containers(machine):
+            known = state.machines[machine]
+            version = podman.start(layout, state, machine, say)
+            state = _note(layout, state, msgspec.structs.replace(known, versions={**known.versions, "podman": version}))
+    if not state.accelerator:
+        say("guests: finding out whether kvm boots one")
+        host = STACKS[state.stacks[0]].hosts[0]
+        kind = accelerator.find(layout, prefix(state, layout, host, tools=False), Path(state.image))
+        state = msgspec.structs.replace(state, accelerator=kind)
+    return save(layout, msgspec.structs.replace(state, complete=True))
 
 
 def _note(layout: Layout, state: LabState, machine: MachineState) -> LabState:
     known = {**state.machines, machine.name: machine}
     return save(layout, msgspec.structs.replace(state, machines=known))
-
-
-def _root(machine: str) -> Path | None:
-    """Return the root file system of a host; None where this machine's own serves."""
-    return None
 
 
 def _made_folder(layout: Layout) -> bool:
@@ -138,11 +159,3 @@ def _made_folder(layout: Layout) -> bool:
     except LabError:
         return False
     return bool(state and state.made_netns_folder)
-
-
-def _traces(layout: Layout) -> Iterator[str]:
-    """Yield the names of what this lab has outside its folder."""
-    groups = cgroups.current()
-    for machine in (*EVERYONE, SWITCH):
-        if switch.ours(layout, machine) or cgroups.folders(groups, layout.called(machine)):
-            yield layout.called(machine)

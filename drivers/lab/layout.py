@@ -35,6 +35,7 @@ CLIENT, SWITCH = "client", "sw"
 SCRATCH = "/scratch"            # in guests, containers and the tools root: where disk workloads write
 MIGRATION_PORT = 16509
 SOCKET_LIMIT = 107              # bytes in a unix socket's path
+USERSPACE = "VIRTMARK_USERSPACE"    # what a guest's initial ram disk prints first
 READY = "VIRTMARK_READY"        # what a guest prints on its console when sshd and the agent run
 
 
@@ -161,6 +162,11 @@ def guest_mac(ip: str) -> str:
 def stack_of(machine: str) -> Stack:
     """Return the stack that a host runs on."""
     return next(stack for stack in STACKS.values() if machine in stack.hosts)
+
+
+def has_containers(machine: str) -> bool:
+    """Say whether a machine is the one that serves containers in its stack."""
+    return any(stack.containers == machine for stack in STACKS.values())
 
 
 def find_machine(name: str) -> str:

@@ -5,7 +5,8 @@
 #   inside  as child of process 1: lay out the file system, move into it, start the daemons
 # Everything comes from the environment: NAME DIR ROOT (the lab's folder) LOWER (a root file system, or "" for this
 # machine's own) CACHE TOOLS (the guest's root file system) NETNS GROUPS (folders to join) LEAF (in cgroup version 2:
-# the folder below for the processes) CONTROLLERS (version 1) DAEMON (libvirtd or "").
+# the folder below for the processes) CONTROLLERS (version 1) DAEMON (libvirtd or "")
+# CONTAINERS (the folder of Podman's settings, or "").
 set -eu
 say() { echo "machine $NAME: $*" >&2; }
 
@@ -109,6 +110,11 @@ if [ -n "$DAEMON" ]; then
     mkdir -p "$new$place"
     mount --bind "$DIR/$part" "$new$place"
   done
+fi
+
+if [ -n "$CONTAINERS" ]; then
+  mkdir -p "$new/etc/containers"
+  mount --bind "$CONTAINERS/etc" "$new/etc/containers"
 fi
 
 cd "$new"

@@ -12,23 +12,21 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
-from drivers.lab import cgroups, switch
-from drivers.lab.command import call, environment
-from drivers.lab.layout import CLIENT, HOSTS, MIGRATION_PORT, Layout, address
+from drivers.lab import cgroups, podman, switch
+from drivers.lab.command import call, environment, wait
+from drivers.lab.layout import CLIENT, HOSTS, MIGRATION_PORT, Layout, address, has_containers
 from drivers.lab.state import MachineState, Process, began
 from harness.errors import LabError
 
 SCRIPT = Path(__file__).with_name("machine.sh")
 LIBVIRTD = "/usr/sbin/libvirtd"
 PATIENCE = 120.0
-TICK = 0.02
 PARTS = ("etc", "lib", "log", "cache", "run", "root", "private", "scratch")
 _VERSIONS = {"libvirt": r"Running against daemon: (\S+)", "qemu": r"Running hypervisor: QEMU (\S+)"}
 
@@ -48,6 +46,8 @@ def start(layout: Layout, machine: str, *, root: Path | None, image: Path) -> Ma
     (folder / "resolv.conf").write_text("")
     if machine in HOSTS:
         _configure(layout, machine)
+    if has_containers(machine):
+        podman.configure(layout, machine, image)
     with (folder / "start.log").open("wb") as log:
         subprocess.run(["setsid", "--fork", "/bin/sh", str(SCRIPT), "join"], stdin=subprocess.DEVNULL, stdout=log,
                        stderr=log, cwd="/", check=True, env=environment(_variables(layout, machine, root, image)))
@@ -80,6 +80,7 @@ def _variables(layout: Layout, machine: str, root: Path | None, image: Path) -> 
         "GROUPS": " ".join(map(str, cgroups.folders(groups, name))), "CONTROLLERS": groups.controllers,
         "LEAF": str(groups.v2 / name / cgroups.LEAF) if groups.v2 else "",
         "DAEMON": LIBVIRTD if machine in HOSTS else "",
+        "CONTAINERS": str(layout.of(machine) / "containers") if has_containers(machine) else "",
     }
 
 
@@ -147,15 +148,6 @@ def remove(layout: Layout, machine: str) -> None:
     groups, name = cgroups.current(), layout.called(machine)
     wait(lambda: not cgroups.remove(groups, name), 10.0, f"{machine}: removing its cgroups")
     shutil.rmtree(layout.of(machine), ignore_errors=True)
-
-
-def wait(done: Callable[[], object], patience: float, what: str) -> None:
-    """Wait until `done()` is true; LabError after `patience` seconds."""
-    deadline = time.monotonic() + patience
-    while not done():
-        if time.monotonic() > deadline:
-            raise LabError(f"{what}: not done after {patience:g} s")
-        time.sleep(TICK)
 
 
 def _last_line(log: Path) -> str:

@@ -42,9 +42,7 @@ class MachineState(Record, frozen=True, kw_only=True):
 
     name: str
     init: Process | None = None
-    stack: str = ""
     versions: dict[str, str] = {}
-    containers: bool = False
 
 
 class LabState(Record, frozen=True, kw_only=True):
