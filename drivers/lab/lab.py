@@ -1,4 +1,4 @@
-"""The embedded lab as a whole: up and down. (What stands of it: drivers.lab.report.)
+"""The embedded lab as a whole: up, down, status.
 
 The one thing to know: `up` heals. On a lab that stands it changes nothing; what is missing, dead or half made, by
 a killed `up` for instance, is removed and made again. `down` needs no state: it also removes what a killed `up` left.
@@ -7,7 +7,7 @@ a killed `up` for instance, is removed and made again. `down` needs no state: it
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,11 +15,11 @@ import msgspec
 from drivers.lab import accelerator, cache, cgroups, image, machines, needs, podman, rootfs, switch
 from drivers.lab.enter import prefix
 from drivers.lab.layout import CLIENT, HOSTS, STACKS, SWITCH, Layout, has_containers, stack_of
+from drivers.lab.report import LabStatus, MachineStatus, status, text
 from drivers.lab.state import LabState, MachineState, boot_id, load, save
 from harness.errors import InputError, LabError
 
 Say = Callable[[str], None]
-EVERYONE = (*HOSTS, CLIENT)
 DEFAULT = ("bookworm",)
 
 
@@ -51,7 +51,7 @@ def up(stacks: Sequence[str] = DEFAULT, *, layout: Layout | None = None, say: Sa
 def down(*, layout: Layout | None = None, say: Say = silent) -> int:
     """Take the lab down, however much of it stands; return the number of processes ended. Images stay in the cache."""
     layout = layout or Layout.current()
-    if not layout.lock.exists() and not layout.root.exists() and not any(traces(layout)):
+    if not layout.lock.exists() and not layout.root.exists() and not any(machines.traces(layout)):
         say("lab: nothing stands")
         return 0
     with cache.locked(layout.lock, wait=False):
@@ -64,14 +64,6 @@ def down(*, layout: Layout | None = None, say: Say = silent) -> int:
         layout.state.rmdir()
     say(f"lab: down, {ended} processes ended")
     return ended
-
-
-def traces(layout: Layout) -> Iterator[str]:
-    """Yield the machines, and the switch, of which something stands outside the lab's folder."""
-    groups = cgroups.current()
-    for machine in (*EVERYONE, SWITCH):
-        if switch.ours(layout, machine) or cgroups.folders(groups, layout.called(machine)):
-            yield machine
 
 
 def _begin(layout: Layout, stacks: Sequence[str], picture: Path, say: Say) -> LabState:
@@ -103,7 +95,7 @@ def _usable(layout: Layout) -> LabState | None:
 
 def _clear(layout: Layout) -> int:
     """Remove everything outside the lab's folder; return the number of processes ended."""
-    standing = list(traces(layout))
+    standing = list(machines.traces(layout))
     ended = sum(machines.end(layout, machine) for machine in standing)
     for machine in standing:
         machines.remove(layout, machine)
@@ -159,3 +151,6 @@ def _made_folder(layout: Layout) -> bool:
     except LabError:
         return False
     return bool(state and state.made_netns_folder)
+
+
+__all__ = ["DEFAULT", "LabState", "LabStatus", "MachineStatus", "down", "silent", "status", "text", "up"]

@@ -13,20 +13,21 @@ import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
 
 from drivers.lab import cgroups, podman, switch
 from drivers.lab.command import call, environment, wait
-from drivers.lab.layout import CLIENT, HOSTS, MIGRATION_PORT, Layout, address, has_containers
+from drivers.lab.layout import CLIENT, HOSTS, MIGRATION_PORT, SWITCH, Layout, address, has_containers
 from drivers.lab.state import MachineState, Process, began
 from harness.errors import LabError
 
 SCRIPT = Path(__file__).with_name("machine.sh")
 LIBVIRTD = "/usr/sbin/libvirtd"
 PATIENCE = 120.0
+EVERYONE = (*HOSTS, CLIENT)
 PARTS = ("etc", "lib", "log", "cache", "run", "root", "private", "scratch")
 _VERSIONS = {"libvirt": r"Running against daemon: (\S+)", "qemu": r"Running hypervisor: QEMU (\S+)"}
 
@@ -148,6 +149,14 @@ def remove(layout: Layout, machine: str) -> None:
     groups, name = cgroups.current(), layout.called(machine)
     wait(lambda: not cgroups.remove(groups, name), 10.0, f"{machine}: removing its cgroups")
     shutil.rmtree(layout.of(machine), ignore_errors=True)
+
+
+def traces(layout: Layout) -> Iterator[str]:
+    """Yield the machines, and the switch, of which something stands outside the lab's folder."""
+    groups = cgroups.current()
+    for machine in (*EVERYONE, SWITCH):
+        if switch.ours(layout, machine) or cgroups.folders(groups, layout.called(machine)):
+            yield machine
 
 
 def _last_line(log: Path) -> str:
