@@ -1,0 +1,108 @@
+"""`virtmark plan`, `run` and `clean`: what is to be done, doing it, and removing what a killed run left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness import codec, plan, runner, scenario
+from harness.cli.bar import clock_text, watch
+from harness.errors import InputError
+from harness.plan import Campaign
+from harness.protocols import Cleans
+from harness.scenario import Placed
+
+_targets = click.option("--target", "-t", "targets", multiple=True, metavar="T",
+                        help="A packaged target or a path to a .toml file; may be given several times.")
+_seed = click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True,
+                     help="Decides the order of points; same seed, same plan.")
+_rounds = click.option("--rounds", type=click.IntRange(min=1), help="So many rounds, whatever the scenario says.")
+_json = click.option("--json", "as_json", is_flag=True, help="Machine output alone on stdout.")
+
+
+@click.command("plan")
+@click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
+@_targets
+@_seed
+@_rounds
+@_json
+def show(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, rounds: int | None, as_json: bool) -> None:
+    """Print the exact steps, in order, with an estimate of time; touches nothing."""
+    campaign, _ = _campaign(scenarios, targets, seed, rounds)
+    forecast = plan.estimate(campaign)
+    if as_json:
+        document = {"campaign": codec.plain(campaign), "seconds": forecast.seconds, "at_most": forecast.at_most}
+        click.echo(json.dumps(document))
+        return
+    for block in plan.blocks(campaign):
+        for step in block.steps:
+            seconds = f"{forecast.steps[step.order]:.0f} s"
+            click.echo(f"{step.order:>5}  round {step.round:>2}  {step.target:<14} {step.id}  ~{seconds}")
+    at_most = f", at most {clock_text(forecast.at_most)}" if forecast.at_most > forecast.seconds else ""
+    click.echo(f"{len(forecast.steps)} steps in {len(campaign.plans)} run folders, "
+               f"about {clock_text(forecast.seconds)}{at_most}", err=True)
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1, metavar="SCENARIO...")
+@_targets
+@_seed
+@_rounds
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("results"), show_default=True,
+              help="Where run folders are made: <out>/<target>/<utc>-<scenario>.")
+@click.option("--resume", "resumed", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Go on with the campaign of this run folder, or with the only unfinished one below it.")
+@_json
+def run(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, rounds: int | None, out: Path,
+        resumed: Path | None, as_json: bool) -> int:
+    """Carry out scenarios on targets, round by round in turn; prints the run folders."""
+    if resumed and (scenarios or targets):
+        raise InputError("--resume: takes scenarios and targets from the run folder; give neither")
+    if resumed:
+        with watch() as shown:
+            outcome = runner.resume(resumed, watch=shown)
+    else:
+        campaign, placed = _campaign(scenarios, targets, seed, rounds)
+        with watch() as shown:
+            outcome = runner.execute(campaign, placed, out, watch=shown)
+    folders = [str(folder) for folder in outcome.folders]
+    counts = {status.value: number for status, number in outcome.counts.items()}
+    if as_json:
+        click.echo(json.dumps({"folders": folders, "steps": counts, "stopped": outcome.stopped}))
+    else:
+        click.echo("\n".join(folders))
+        click.echo("steps: " + ", ".join(f"{number} {status}" for status, number in sorted(counts.items())), err=True)
+    if outcome.stopped:
+        click.echo(f"virtmark: {outcome.stopped}", err=True)
+    return outcome.exit_code
+
+
+@click.command()
+@click.argument("target")
+def clean(target: str) -> None:
+    """Remove what earlier, killed runs left on TARGET."""
+    placed = scenario.target(target)
+    if not isinstance(placed.target, Cleans):
+        click.echo(f"{placed.name}: a run leaves nothing on such a target", err=True)
+        return
+    removed = placed.target.clean()
+    for line in removed:
+        click.echo(line)
+    click.echo(f"{placed.name}: {len(removed)} removed", err=True)
+
+
+def _campaign(scenarios: Sequence[str], targets: Sequence[str], seed: int,
+              rounds: int | None) -> tuple[Campaign, list[Placed]]:
+    if not scenarios:
+        raise InputError(f"name a scenario; there are: {', '.join(scenario.packaged('scenario'))}")
+    if not targets:
+        raise InputError(f"name a target with --target; there are: {', '.join(scenario.packaged('target'))}")
+    placed = [scenario.target(name) for name in targets]
+    loaded = [scenario.load(name) for name in scenarios]
+    return plan.make(loaded, [its.name for its in placed], seed=seed, rounds=rounds), placed
+
+
+COMMANDS = {"plan": show, "run": run, "clean": clean}
