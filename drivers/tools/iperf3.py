@@ -74,7 +74,9 @@ def tcp(read: Document) -> list[Series]:
               one("net.bandwidth", "B/s", read.number("end", "sum_sent", "bits_per_second") / 8, stat="mean",
                   side="sender", **labels), *_windows(read, labels)]
     if "retransmits" in read.at("end", "sum_sent"):
-        series.append(one("net.retransmits", "1", read.number("end", "sum_sent", "retransmits"), **labels))
+        series += [one("net.retransmits", "1", read.number("end", "sum_sent", "retransmits"), **labels),
+                   one("net.sent", "B", read.number("end", "sum_sent", "bytes"), **labels),
+                   one("net.segment", "B", read.number("start", "tcp_mss_default"), **labels)]
     times = [each["sender"]["mean_rtt"] for each in read.at("end", "streams") if "mean_rtt" in each.get("sender", {})]
     if times:
         series.append(one("net.latency", "s", sum(times) / len(times) * 1e-6, stat="mean", loaded="yes", **labels))
