@@ -36,7 +36,8 @@ def plain(record: Any) -> Any:
 
 def encode(record: Any) -> bytes:
     """Return `record` as one line of JSON, without the newline; equal records give equal bytes."""
-    return msgspec.json.encode(plain(record))
+    line = msgspec.json.encode(record, enc_hook=_write)
+    return msgspec.json.encode(plain(record)) if b"null" in line else line  # msgspec writes inf and nan as null
 
 
 def decode(kind: type[T], line: bytes | str, where: str) -> T:

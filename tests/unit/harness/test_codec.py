@@ -69,8 +69,10 @@ def test_the_choices_of_an_optional_literal_are_named():
 
 
 def step(**changes):
-    given = {"id": "disk#0", "stage": "disk", "workload": "disk", "target": "here",
-             "params": {"depth": 1, "block": "4KiB", "direct": True}, "point": "disk:depth=1", "grid": {"depth": 1}, "arm": {}, "round": 0, "order": 0}
+    given = {
+        "id": "disk#0", "stage": "disk", "workload": "disk", "target": "here", "point": "disk:depth=1", "round": 0,
+        "params": {"depth": 1, "block": "4KiB", "direct": True}, "grid": {"depth": 1}, "arm": {}, "order": 0,
+    }
     return Step(**given | changes)
 
 
