@@ -61,7 +61,9 @@ def drift(y: npt.ArrayLike, t_s: npt.ArrayLike, **about: Unpack[About]) -> Drift
     p = mann_kendall(means)[1]
     span, centre, unit = float(times[-1] - times[0]), float(np.median(values)), about.get("unit", "1")
     fine, when = batch_means(values, _FINE), times[[part[0] for part in np.array_split(np.arange(times.size), _FINE)]]
-    levels = segments(fine - middle * when, penalty=policy.changepoint_penalty, shortest=4)
+    # A ramp looks like stairs, and stairs minus a slope like a saw: the reading with fewer jumps is the plainer one.
+    levels = min((segments(z, penalty=policy.changepoint_penalty, shortest=4) for z in (fine, fine - middle * when)),
+                 key=len)
     quarter = _FINE // 4
     return Drift(_scaled(slope, 1.0, f"{unit}/s", values, p, about), _scaled(slope, span, unit, values, p, about),
                  _scaled(slope, span / centre, "1", values, p, about) if centre else None, p,
