@@ -1,4 +1,7 @@
-"""`virtmark judge` and `report`: pure functions of run folders and a profile; no platform is touched."""
+"""`virtmark judge` and `report`: pure functions of run folders and a profile; no platform is touched.
+
+The pipeline is imported inside the commands, so that their help stays cheap.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness import codec, profile, store, verdict
-from harness.model import Finding, Run
-from harness.profile import Profile
-
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from harness.model import Finding, Run
+    from harness.profile import Profile
+    from harness.verdict import Overall
 
 _folders = click.argument("folders", nargs=-1, required=True, metavar="RUN...",
                           type=click.Path(path_type=Path, exists=True, file_okay=False))
@@ -29,6 +32,8 @@ _profiles = click.option("--profile", "-p", "profiles", multiple=True, metavar="
 @click.option("--json", "as_json", is_flag=True, help="Machine output alone on stdout.")
 def judge(folders: tuple[Path, ...], profiles: tuple[str, ...], *, as_json: bool) -> int:
     """Print the findings; exit 0 fine, 1 a limit is missed, 2 not run, 3 inconclusive or invalid."""
+    from harness import codec, verdict
+
     _, _, findings = _judged(folders, profiles)
     overall = verdict.overall(findings)
     if as_json:
@@ -48,6 +53,7 @@ def judge(folders: tuple[Path, ...], profiles: tuple[str, ...], *, as_json: bool
 def report(folders: tuple[Path, ...], profiles: tuple[str, ...], *, lang: str, out: Path) -> int:
     """Write report.html, charts as PNG and SVG, findings.json and findings.csv; exit codes as of judge."""
     from analysis import report as pages
+    from harness import verdict
 
     runs, required, findings = _judged(folders, profiles)
     page = pages.write(runs, findings, required.name if required else "", out, lang=lang, folders=folders)
@@ -58,16 +64,18 @@ def report(folders: tuple[Path, ...], profiles: tuple[str, ...], *, lang: str, o
 
 
 def _judged(folders: Sequence[Path], profiles: Sequence[str]) -> tuple[list[Run], Profile | None, list[Finding]]:
+    from harness import profile, store, verdict
+
     runs = [store.load(folder) for folder in folders]
     required = profile.merge([profile.load(name) for name in profiles])
     return runs, required, verdict.judge(runs, required)
 
 
-def _counts(overall: verdict.Overall) -> dict[str, int]:
+def _counts(overall: Overall) -> dict[str, int]:
     return {kind.name: number for kind, number in overall.counts.items()}
 
 
-def _say(overall: verdict.Overall) -> None:
+def _say(overall: Overall) -> None:
     counts = ", ".join(f"{number} {name}" for name, number in _counts(overall).items())
     click.echo(f"{overall.verdict.name}: {counts}", err=True)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from harness import codec
-
 
 def _say(line: str) -> None:
     click.echo(line, err=True)
@@ -39,6 +37,7 @@ def down() -> None:
 def status(as_json: bool) -> None:
     """Say what stands, what runs on it, and what is left over."""
     from drivers.lab import report
+    from harness import codec
 
     seen = report.status()
     click.echo(codec.encode(seen).decode() if as_json else report.text(seen))

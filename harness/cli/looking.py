@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from harness import registry, scenario
-
 Row = tuple[str, ...]
 KINDS = ("indicators", "scenarios", "targets", "profiles", "workloads")
 
@@ -66,25 +64,29 @@ def _indicators() -> Iterator[Row]:
 
 
 def _scenarios() -> Iterator[Row]:
+    from harness import scenario
+
     for name in scenario.packaged("scenario"):
         yield name, scenario.load(name).title
 
 
 def _targets() -> Iterator[Row]:
-    from harness import codec
+    from harness import codec, scenario
 
     for name, path in scenario.packaged("target").items():
         yield name, str(codec.toml(path).get("driver", "")), first_comment(path.read_text())
 
 
 def _profiles() -> Iterator[Row]:
-    from harness import profile
+    from harness import profile, scenario
 
     for name in scenario.packaged("profile"):
         yield name, profile.load(name).title
 
 
 def _workloads() -> Iterator[Row]:
+    from harness import registry
+
     for name in registry.names("workloads"):
         kind = registry.find("workloads", name)
         yield name, (kind.__doc__ or "").strip().splitlines()[0]

@@ -1,19 +1,22 @@
-"""`virtmark plan`, `run` and `clean`: what is to be done, doing it, and removing what a killed run left."""
+"""`virtmark plan`, `run` and `clean`: what is to be done, doing it, and removing what a killed run left.
+
+The pipeline is imported inside the commands, so that their help stays cheap.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from harness import codec, plan, runner, scenario
-from harness.cli.bar import clock_text, watch
 from harness.errors import InputError
-from harness.plan import Campaign
-from harness.protocols import Cleans
-from harness.scenario import Placed
+
+if TYPE_CHECKING:
+    from harness.plan import Campaign
+    from harness.scenario import Placed
 
 _targets = click.option("--target", "-t", "targets", multiple=True, metavar="T",
                         help="A packaged target or a path to a .toml file; may be given several times.")
@@ -31,6 +34,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Machine output alo
 @_json
 def show(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, rounds: int | None, as_json: bool) -> None:
     """Print the exact steps, in order, with an estimate of time; touches nothing."""
+    from harness import codec, plan
+    from harness.cli.bar import clock_text
+
     campaign, _ = _campaign(scenarios, targets, seed, rounds)
     forecast = plan.estimate(campaign)
     if as_json:
@@ -59,6 +65,9 @@ def show(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, rou
 def run(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, rounds: int | None, out: Path,
         resumed: Path | None, as_json: bool) -> int:
     """Carry out scenarios on targets, round by round in turn; prints the run folders."""
+    from harness import runner
+    from harness.cli.bar import watch
+
     if resumed and (scenarios or targets):
         raise InputError("--resume: takes scenarios and targets from the run folder; give neither")
     if resumed:
@@ -84,6 +93,9 @@ def run(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, roun
 @click.argument("target")
 def clean(target: str) -> None:
     """Remove what earlier, killed runs left on TARGET."""
+    from harness import scenario
+    from harness.protocols import Cleans
+
     placed = scenario.target(target)
     if not isinstance(placed.target, Cleans):
         click.echo(f"{placed.name}: a run leaves nothing on such a target", err=True)
@@ -96,6 +108,8 @@ def clean(target: str) -> None:
 
 def _campaign(scenarios: Sequence[str], targets: Sequence[str], seed: int,
               rounds: int | None) -> tuple[Campaign, list[Placed]]:
+    from harness import plan, scenario
+
     if not scenarios:
         raise InputError(f"name a scenario; there are: {', '.join(scenario.packaged('scenario'))}")
     if not targets:
