@@ -125,8 +125,10 @@ def _sound(read: Document) -> Document:
 
 def _windows(read: Document, labels: dict[str, str]) -> list[Series]:
     spans = [each["sum"] for each in read.at("intervals") if "sum" in each and not each["sum"].get("omitted")]
-    full = max((span["seconds"] for span in spans), default=0.0)
-    kept = [span for span in spans if span["seconds"] > 0.5 * full]  # a rest of a few ms says nothing
+    full = max((span["end"] - span["start"] for span in spans), default=0.0)
+    # A rest of a few ms says nothing, and the window in which `omit` ends is reported with a wrong length.
+    kept = [span for span in spans if span["seconds"] > 0.5 * full
+            and abs(span["end"] - span["start"] - span["seconds"]) < 0.1 * full]
     return [Series(metric="net.bandwidth", unit="B/s", values=tuple(span["bits_per_second"] / 8 for span in kept),
                    times=tuple(float(span["end"]) for span in kept),
                    labels={**labels, "stat": "series", "side": "sender"})] if kept else []

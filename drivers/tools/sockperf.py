@@ -45,6 +45,7 @@ class Pingpong(Record, frozen=True, kw_only=True):
         """Return all round-trip times in s as a weighted series of 10 ns steps, and the share of dropped messages."""
         labels = {"tool": TOOL, "protocol": self.protocol}
         seen = found(r"\[Valid Duration\].*?ReceivedMessages=(\d+)", text, TOOL, "count of valid messages")
+        found(r"<MIN> observation = +([\d.]+)", text, TOOL, "shortest time at the end of its report")
         dropped = found(r"dropped messages = (\d+)", text, TOOL, "count of dropped messages")
         head, _, body = log.partition(HEAD)
         if not _ or not body.strip():

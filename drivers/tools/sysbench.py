@@ -96,8 +96,9 @@ def chase_script() -> bytes:
 
 
 def _sound(text: str) -> str:
-    """Return `text`, or raise with the error that sysbench printed in it."""
+    """Return `text`, or raise with the error that sysbench printed in it, or where its end is missing."""
     if "FATAL:" in text:
         said = next(line for line in text.splitlines() if "FATAL:" in line)
         raise ToolError(f"{TOOL}: {said.partition('FATAL:')[2].strip()[:160]}")
+    found(r"execution time \(avg/stddev\):\s+([\d.]+)/", text, TOOL, "execution time at the end of its report")
     return text

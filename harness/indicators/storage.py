@@ -157,7 +157,7 @@ INDICATORS: tuple[Indicator, ...] = (
              definition="Relative increase of the 99th percentile of completion times in the guest, paired by round."),
     single(Method(score=excursion, estimator=stats.mean_ci, gates=(steady,)), id="STO-07",
            name="Steady state, range", name_zh="存储稳态判定（极差）", unit="1", direction=DOWN, **COMMON,
-           applies=where("guest"), definition="Range of the rate in the last five minutes, by the minute, over its mean.",
+           applies=where("guest"), definition="Range of the rate over the last five minutes over its mean, by minutes.",
            source="SNIA SSS PTS (20 %)"),
     single(Method(score=slope, estimator=stats.mean_ci, gates=(steady,)), id="STO-07.slope",
            name="Steady state, slope", name_zh="存储稳态判定（斜率）", unit="1", direction=DOWN, **COMMON,
