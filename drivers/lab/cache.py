@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from harness.errors import LabError
 
@@ -47,12 +47,23 @@ def whole(folder: Path) -> bool:
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a lock file; the kernel releases it when we die. Without `wait` LabError if another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise LabError(f"{path}: another virtmark is at work on this; wait for it") from None
-        yield
+    while True:
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise LabError(f"{path}: another virtmark is at work on this; wait for it") from None
+            if _still(file, path):
+                yield
+                return
+
+
+def _still(file: IO[str], path: Path) -> bool:
+    """Say whether the open file is the one that lies at `path`: its last holder may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def build(folder: Path, make: Callable[[Path], Mapping[str, Any]], *, room: int) -> Path:
@@ -68,7 +79,7 @@ def build(folder: Path, make: Callable[[Path], Mapping[str, Any]], *, room: int)
         fresh = folder.parent / f".{folder.name}.new"
         for stale in (fresh, folder):
             shutil.rmtree(stale, ignore_errors=True)
-        _check_room(folder.parent, room)
+        check_room(folder.parent, room)
         fresh.mkdir(parents=True)
         try:
             found = make(fresh)
@@ -80,8 +91,9 @@ def build(folder: Path, make: Callable[[Path], Mapping[str, Any]], *, room: int)
     return folder
 
 
-def _check_room(folder: Path, room: int) -> None:
+def check_room(folder: Path, room: int) -> None:
+    """Raise LabError if the file system of `folder` has less than `room` bytes free."""
     free = shutil.disk_usage(folder).free
     if free < room:
         raise LabError(f"{folder}: {free / 1e9:.1f} GB free, {room / 1e9:.1f} GB needed; "
-                       "make room or set VIRTMARK_CACHE to a folder elsewhere")
+                       "make room, or set VIRTMARK_STATE or VIRTMARK_CACHE to a folder elsewhere")

@@ -7,10 +7,13 @@ a killed `up` for instance, is removed and made again. `down` needs no state: it
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from drivers.lab import accelerator, cache, cgroups, image, machines, needs, podman, rootfs, switch
 from drivers.lab.enter import prefix
@@ -21,6 +24,7 @@ from harness.errors import InputError, LabError
 
 Say = Callable[[str], None]
 DEFAULT = ("bookworm",)
+ROOM = 2 * 10**9
 
 
 def silent(_: str) -> None:
@@ -38,14 +42,20 @@ def up(stacks: Sequence[str] = DEFAULT, *, layout: Layout | None = None, say: Sa
         if stack not in STACKS:
             raise InputError(f"stack {stack!r}: unknown; there are: {', '.join(STACKS)}")
     needs.check(stacks)
-    with cache.locked(layout.lock, wait=False):
+    with _plainly(), cache.locked(layout.lock, wait=False):
+        cache.check_room(layout.state, ROOM)
         picture = image.build(layout, say)
         for stack in stacks:
             rootfs.build(layout, STACKS[stack], say)
-        state = _begin(layout, stacks, picture, say)
-        for machine in _wanted(state.stacks):
-            state = _ensure(layout, state, machine, say)
-        return _finish(layout, state, say)
+        before = _usable(layout)
+        try:
+            state = _begin(layout, stacks, picture, say)
+            for machine in _wanted(state.stacks):
+                state = _ensure(layout, state, machine, say)
+            return _finish(layout, state, say)
+        except BaseException:
+            _undo(layout, before)
+            raise
 
 
 def down(*, layout: Layout | None = None, say: Say = silent) -> int:
@@ -54,16 +64,21 @@ def down(*, layout: Layout | None = None, say: Say = silent) -> int:
     if not layout.lock.exists() and not layout.root.exists() and not any(machines.traces(layout)):
         say("lab: nothing stands")
         return 0
-    with cache.locked(layout.lock, wait=False):
-        ended, made_folder = _clear(layout), _made_folder(layout)
-        shutil.rmtree(layout.root, ignore_errors=True)
-        if made_folder:
-            switch.forget_folder()
-        layout.lock.unlink(missing_ok=True)
-    if layout.state.is_dir() and not any(layout.state.iterdir()):
-        layout.state.rmdir()
+    with _plainly(), cache.locked(layout.lock, wait=False):
+        ended = _raze(layout)
     say(f"lab: down, {ended} processes ended")
     return ended
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Turn what the system refuses into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise LabError(f"{error.filename or 'lab'}: {error.strerror or error}") from None
+    except (subprocess.SubprocessError, psutil.Error) as error:
+        raise LabError(f"lab: {error}") from None
 
 
 def _begin(layout: Layout, stacks: Sequence[str], picture: Path, say: Say) -> LabState:
@@ -75,13 +90,14 @@ def _begin(layout: Layout, stacks: Sequence[str], picture: Path, say: Say) -> La
         _clear(layout)
         shutil.rmtree(layout.root, ignore_errors=True)
         layout.shared.mkdir(parents=True)
-        old = save(layout, LabState(boot=boot_id(), made_netns_folder=made_folder, notes=tuple(needs.shortcomings())))
-        switch.raise_switch(layout)
+        notes = tuple(needs.shortcomings())
+        old = save(layout, LabState(boot=boot_id(), image=str(picture), made_netns_folder=made_folder, notes=notes))
         layout.image.symlink_to(picture)
+        switch.raise_switch(layout)
     elif old.image != str(picture):
         raise LabError(f"{layout.root}: the lab that is up has another guest image; run: virtmark lab down")
     both = tuple(stack for stack in STACKS if stack in (*old.stacks, *stacks))
-    return save(layout, msgspec.structs.replace(old, complete=False, stacks=both, image=str(picture)))
+    return save(layout, msgspec.structs.replace(old, complete=False, stacks=both))
 
 
 def _usable(layout: Layout) -> LabState | None:
@@ -90,7 +106,32 @@ def _usable(layout: Layout) -> LabState | None:
         state = load(layout)
     except LabError:
         return None
-    return state if state and state.boot == boot_id() and state.image and switch.ours(layout, SWITCH) else None
+    return state if state and state.boot == boot_id() and switch.standing(layout) else None
+
+
+def _undo(layout: Layout, before: LabState | None) -> None:
+    """Go back to the lab that stood before, if any, after a failure or an interruption."""
+    kept = before.machines if before else {}
+    for machine in machines.traces(layout):
+        if machine not in kept and not (before and machine == SWITCH):
+            machines.end(layout, machine)
+            machines.remove(layout, machine)
+    if before:
+        save(layout, before)
+    else:
+        _raze(layout)
+
+
+def _raze(layout: Layout) -> int:
+    """Remove the whole lab; return the number of processes ended. The lock goes last, and the folder if it is empty."""
+    ended, made_folder = _clear(layout), _made_folder(layout)
+    shutil.rmtree(layout.root, ignore_errors=True)
+    if made_folder:
+        switch.forget_folder()
+    layout.lock.unlink(missing_ok=True)
+    if not any(layout.state.iterdir()):
+        layout.state.rmdir()
+    return ended
 
 
 def _clear(layout: Layout) -> int:
@@ -109,7 +150,9 @@ def _wanted(stacks: Sequence[str]) -> list[str]:
 def _ensure(layout: Layout, state: LabState, machine: str, say: Say) -> LabState:
     """Start a machine unless it runs; a dead one is removed first."""
     known = state.machines.get(machine)
-    if known and known.init and known.init.alive:
+    if known and known.init and known.init.alive and known.versions.keys() >= _due(machine):
+        if machine in HOSTS and machines.revive(layout, state, machine):
+            say(f"{machine}: libvirtd was dead; started again")
         return state
     if switch.ours(layout, machine) or cgroups.folders(cgroups.current(), layout.called(machine)):
         machines.end(layout, machine)
@@ -138,6 +181,11 @@ def _finish(layout: Layout, state: LabState, say: Say) -> LabState:
         kind = accelerator.find(layout, prefix(state, layout, host, tools=False), Path(state.image))
         state = msgspec.structs.replace(state, accelerator=kind)
     return save(layout, msgspec.structs.replace(state, complete=True))
+
+
+def _due(machine: str) -> set[str]:
+    """Return what a machine's versions tell once its start went through."""
+    return {"libvirt"} if machine in HOSTS else set()
 
 
 def _note(layout: Layout, state: LabState, machine: MachineState) -> LabState:

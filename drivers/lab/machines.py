@@ -20,8 +20,9 @@ import psutil
 
 from drivers.lab import cgroups, podman, switch
 from drivers.lab.command import call, environment, wait
-from drivers.lab.layout import CLIENT, HOSTS, MIGRATION_PORT, SWITCH, Layout, address, has_containers
-from drivers.lab.state import MachineState, Process, began
+from drivers.lab.enter import daemon
+from drivers.lab.layout import CLIENT, HOSTS, MIGRATION_PORT, SWITCH, Layout, address, has_containers, stack_of
+from drivers.lab.state import LabState, MachineState, Process, began
 from harness.errors import LabError
 
 SCRIPT = Path(__file__).with_name("machine.sh")
@@ -42,35 +43,54 @@ def start(layout: Layout, machine: str, *, root: Path | None, image: Path) -> Ma
         (folder / part).mkdir(parents=True, exist_ok=True)
     for stale in ("ready", "launcher.pid"):
         (folder / stale).unlink(missing_ok=True)
+    said = layout.cache / "logs" / f"{layout.called(machine)}.log"
+    said.parent.mkdir(parents=True, exist_ok=True)
     (folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(
         f"{address(each)} {each}\n" for each in (*HOSTS, CLIENT)))
     (folder / "resolv.conf").write_text("")
     if machine in HOSTS:
         _configure(layout, machine)
+        if _capabilities(layout, machine).exists():
+            shutil.copytree(_capabilities(layout, machine), folder / "cache", dirs_exist_ok=True)
     if has_containers(machine):
         podman.configure(layout, machine, image)
-    with (folder / "start.log").open("wb") as log:
+    with said.open("wb") as log:
         subprocess.run(["setsid", "--fork", "/bin/sh", str(SCRIPT), "join"], stdin=subprocess.DEVNULL, stdout=log,
                        stderr=log, cwd="/", check=True, env=environment(_variables(layout, machine, root, image)))
-    launcher = _launcher(folder)
+    launcher = _launcher(folder, said)
     wait(lambda: (folder / "ready").exists() or not launcher.alive, PATIENCE, f"{machine}: start")
     if not (folder / "ready").exists():
-        raise LabError(f"{machine}: did not start: {_last_line(folder / 'start.log')}; see {folder}/start.log")
-    return MachineState(name=machine, init=_first(launcher), versions=versions(layout, machine))
+        raise LabError(f"{machine}: did not start: {_last_line(said)}; see {said}")
+    state = MachineState(name=machine, init=_first(launcher), versions=versions(layout, machine))
+    _keep_capabilities(layout, machine)
+    return state
 
 
-def _launcher(folder: Path) -> Process:
+def _launcher(folder: Path, said: Path) -> Process:
     """Return the process that waits for the machine's process 1."""
     file = folder / "launcher.pid"
     try:
-        wait(file.exists, 20.0, "")
+        wait(file.exists, 10.0, "")
     except LabError:
-        raise LabError(f"{folder.name}: did not start: {_last_line(folder / 'start.log')}") from None
+        raise LabError(f"{folder.name}: did not start: {_last_line(said)}; see {said}") from None
     return Process.of(int(file.read_text()))
 
 
 def _first(launcher: Process) -> Process:
     return Process.of(psutil.Process(launcher.pid).children()[0].pid)
+
+
+def _capabilities(layout: Layout, host: str) -> Path:
+    """Return where it is kept what libvirt found out about its QEMU: that takes it seconds. It knows what is stale."""
+    return layout.cache / "libvirt" / stack_of(host).suite
+
+
+def _keep_capabilities(layout: Layout, machine: str) -> None:
+    if machine in HOSTS and not _capabilities(layout, machine).exists():
+        fresh = _capabilities(layout, machine).with_suffix(".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(layout.of(machine) / "cache", fresh)
+        fresh.rename(_capabilities(layout, machine))
 
 
 def _variables(layout: Layout, machine: str, root: Path | None, image: Path) -> dict[str, str]:
@@ -97,6 +117,25 @@ def _configure(layout: Layout, host: str) -> None:
         'security_driver = "none"', 'user = "root"', 'group = "root"', "dynamic_ownership = 0", "remember_owner = 0",
         "namespaces = []", 'stdio_handler = "file"', f'migration_address = "{ip}"', f'migration_host = "{ip}"', "")))
     (own / "lxc.conf").write_text('security_driver = "none"\n')
+
+
+def revive(layout: Layout, state: LabState, host: str) -> bool:
+    """Start a host's libvirtd again if it does not answer; guests go on meanwhile. Return whether it was dead."""
+    if answers(layout, host):
+        return False
+    log = layout.cache / "logs" / f"{layout.called(host)}-libvirtd.log"
+    daemon(state, host, [LIBVIRTD, "--listen", "--daemon"], log)
+    wait(lambda: answers(layout, host), PATIENCE, f"{host}: libvirtd")
+    return True
+
+
+def answers(layout: Layout, host: str) -> bool:
+    """Say whether a host's libvirtd answers."""
+    try:
+        call(["virsh", "-c", layout.libvirt_uri(host), "hostname"], timeout=30.0)
+    except LabError:
+        return False
+    return True
 
 
 def versions(layout: Layout, host: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from drivers.lab import cache
 from drivers.lab.command import environment, wait
-from drivers.lab.enter import entry, prefix
+from drivers.lab.enter import daemon, prefix
 from drivers.lab.layout import BRIDGE, CONTAINER_IMAGE, CONTAINER_NETWORK, CONTAINERS, NETWORK, Layout, address
 from drivers.lab.state import LabState
 from harness.errors import LabError
@@ -44,12 +44,6 @@ additionalimagestores = ["{shared}"]
 """
 POLICY = {"default": [{"type": "insecureAcceptAnything"}]}
 CHANGES = ('ENTRYPOINT ["/usr/bin/tini","--"]', 'CMD ["sleep","infinity"]')
-# into the host's own control groups (in version 2 into the leaf for processes), then on
-JOIN = """
-if [ -d /sys/fs/cgroup/init ]; then echo 0 > /sys/fs/cgroup/init/cgroup.procs; else
-for file in /sys/fs/cgroup/*/cgroup.procs; do echo 0 > "$file"; done; fi
-exec "$@"
-"""
 PATIENCE = 60.0
 Say = Callable[[str], None]
 
@@ -64,13 +58,9 @@ def start(layout: Layout, state: LabState, host: str, say: Say) -> str:
     if ask(layout.podman_socket(host), "/_ping") is None:
         _fill(store(layout, Path(state.image)), Path(state.image), prefix(state, layout, host, tools=False), say)
         say(f"{host}: starting the container service")
-        init = state.machines[host].init
-        assert init is not None
         layout.podman_socket(host).unlink(missing_ok=True)
-        with (layout.of(host) / "podman.log").open("wb") as log:
-            subprocess.run([*entry(init.pid), "setsid", "--fork", "sh", "-c", JOIN, "sh", "podman", "system",
-                            "service", "--time=0", f"unix://{layout.podman_socket(host)}"],
-                           stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True, env=environment())
+        service = ["podman", "system", "service", "--time=0", f"unix://{layout.podman_socket(host)}"]
+        daemon(state, host, service, layout.cache / "logs" / f"{layout.called(host)}-podman.log")
     wait(lambda: ask(layout.podman_socket(host), "/_ping") is not None, PATIENCE, f"{host}: container service")
     return str(json.loads(ask(layout.podman_socket(host), "/version") or b"{}").get("Version", ""))
 

@@ -18,6 +18,15 @@ from harness.errors import LabError
 NAMES = Path("/run/netns")
 UPLINK = "up0"
 FABRIC = "fabric"
+# $1 mark, $2 name: the namespace gets its name last, so that there is none without a mark
+_NEW = """
+ip link set lo alias "$1"
+ip link set lo up
+for file in all default; do
+  [ ! -e /proc/sys/net/ipv6/conf/$file/disable_ipv6 ] || echo 1 > /proc/sys/net/ipv6/conf/$file/disable_ipv6
+done
+ip netns attach "$2" $$
+"""
 
 
 @dataclass(frozen=True)
@@ -53,13 +62,17 @@ def ours(layout: Layout, machine: str) -> bool:
 def create(layout: Layout, machine: str) -> None:
     """Make a machine's network namespace, without cables; LabError if somebody else has one of that name."""
     name = layout.called(machine)
-    if file_of(layout, machine).exists():
+    file = file_of(layout, machine)
+    if file.exists() and file.stat().st_dev == NAMES.stat().st_dev:
+        file.unlink()  # a plain file: an `ip netns` was killed half-way
+    if file.exists():
         raise LabError(f"network namespace {name}: exists, but not made by this lab; to remove it: ip netns del {name}")
-    call(["ip", "netns", "add", name])
-    _ip(layout, machine, "link", "set", "lo", "alias", mark(layout))
-    _ip(layout, machine, "link", "set", "lo", "up")
-    quiet = "for file in all default; do echo 1 > /proc/sys/net/ipv6/conf/$file/disable_ipv6; done 2>/dev/null; true"
-    call(["nsenter", f"--net={file_of(layout, machine)}", "--", "sh", "-c", quiet])
+    call(["unshare", "--net", "--", "sh", "-ec", _NEW, "sh", mark(layout), name])
+
+
+def standing(layout: Layout) -> bool:
+    """Say whether the switch stands, made to the end."""
+    return ours(layout, SWITCH) and any(link.name == FABRIC and link.up for link in links(layout, SWITCH))
 
 
 def raise_switch(layout: Layout) -> None:
