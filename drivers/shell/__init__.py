@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from drivers.shell.base import Background, Job, Shell
+from drivers.shell.base import Background, Inside, Job, Shell
 from drivers.shell.local import Local
 from drivers.shell.ssh import Ssh
 from harness.errors import InputError, TargetError
@@ -38,11 +38,12 @@ def open(spec: str, *, ssh_options: Sequence[str] = ()) -> Shell:
     raise InputError(f"shell {spec!r}: unknown; write {FORMS}")
 
 
-def lab_machine(name: str) -> Local:
-    """Return a machine of the embedded lab; TargetError or LabError if the lab is not up."""
+def lab_machine(name: str, *, tools: bool = True) -> Local:
+    """Return a machine of the embedded lab, on the guest's root file system or on its own; LabError if it is not up."""
     from drivers.lab import enter, layout
 
-    return Local(f"lab:{name}", prefix=enter.launcher(name), address=layout.address(name))
+    return Local(f"lab:{name}", prefix=enter.launcher(name, tools=tools), address=layout.address(name),
+                 environment={"HOME": "/root", "TMPDIR": "/tmp"})
 
 
 def network_namespace(name: str) -> Local:
@@ -61,4 +62,7 @@ def first_address(machine: Shell) -> str:
     return str(found[0]) if found else "127.0.0.1"
 
 
-__all__ = ["FORMS", "Background", "Job", "Local", "Shell", "Ssh", "first_address", "network_namespace", "open"]
+__all__ = [
+    "FORMS", "Background", "Inside", "Job", "Local", "Shell", "Ssh", "first_address", "lab_machine",
+    "network_namespace", "open",
+]

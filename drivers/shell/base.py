@@ -8,6 +8,7 @@ run, start, read, write and private directories follow from that. Kinds with a b
 from __future__ import annotations
 
 import copy
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -128,6 +129,37 @@ class Shell(ABC):
             if found is None or found.code:
                 raise ToolError(f"{program}: no such program on {self.name}")
         return done
+
+
+class Inside(Shell):
+    """What a launcher such as `nsenter ... --` enters on another machine."""
+
+    def __init__(self, outer: Shell, launcher: Sequence[str], name: str, *, address: str, cwd: str = "") -> None:
+        self._outer, self._launcher, self.name, self._address, self.cwd = outer, launcher, name, address, cwd
+
+    @property
+    def address(self) -> str:
+        return self._address
+
+    def spawn(self, argv: Sequence[str], stdin: bytes) -> Job:
+        folder = ("env", "-C", self.cwd) if self.cwd else ()
+        return Renamed(self._outer.spawn([*self._launcher, *folder, *argv], stdin), tuple(argv))
+
+    def remove_at_end(self, path: str) -> None:
+        """Do nothing: what is inside goes with it."""
+
+
+class Renamed:
+    """A job whose answer names the command that was asked for, without its launcher."""
+
+    def __init__(self, job: Job, argv: tuple[str, ...]) -> None:
+        self._job, self._argv = job, argv
+        self.signal, self.drain = job.signal, job.drain
+
+    def wait(self, timeout: float) -> Completed | None:
+        """Return what it printed, or None if it still runs."""
+        done = self._job.wait(timeout)
+        return done and dataclasses.replace(done, argv=self._argv)
 
 
 class Background:

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MARK = "VIRTMARK_JOB"
+WAITING_LAUNCHERS = ("nsenter", "unshare")
 
 # $1 = pattern of the mark's value, $2 = signal name; true if there was a process to send it to.
 SIGNAL_MARKED = f"""
@@ -30,6 +31,13 @@ marked() {{
   [ -n "$found" ] || return 1
   for file in $found; do pid=${{file#/proc/}}; kill "-$2" "${{pid%/environ}}" 2>/dev/null; done
 }}
+"""
+
+# The same, and a SIGKILL is repeated until none is left that could fork.
+SIGNAL_ALL = SIGNAL_MARKED + """
+tries=0
+while marked "$1" "$2" && [ "$2" = KILL ] && [ "$tries" -lt 50 ]; do tries=$((tries + 1)); sleep 0.02; done
+exit 0
 """
 
 # $1 = the owner; reads paths to remove, one a line, until the pipe closes.
@@ -102,9 +110,13 @@ def marked(mark: str) -> Iterator[int]:
 
 
 def send(mark: str, number: signal.Signals) -> None:
-    """Send a signal to every process with that mark; SIGKILL is repeated until none is left that could fork."""
-    for _ in range(50 if number is signal.SIGKILL else 1):
-        living = list(marked(mark))
+    """Send a signal to every process with that mark; SIGKILL is repeated until none is left that could fork.
+
+    A launcher that waits for its command gets only SIGKILL: else it would end first, and with it the command's status.
+    """
+    kill = number is signal.SIGKILL
+    for _ in range(50 if kill else 1):
+        living = [pid for pid in marked(mark) if kill or _name(pid) not in WAITING_LAUNCHERS]
         for pid in living:
             try:
                 os.kill(pid, number)
@@ -112,3 +124,10 @@ def send(mark: str, number: signal.Signals) -> None:
                 continue
         if not living:
             break
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""

@@ -61,13 +61,16 @@ class LocalJob:
 
 
 class Local(Shell):
-    """This machine; with a `prefix`, whatever that launcher enters."""
+    """This machine; with a `prefix`, whatever that launcher enters.
+
+    Commands inherit the controller's environment, unless `environment` replaces it.
+    """
 
     def __init__(self, name: str = "local", *, prefix: Sequence[str] = (), address: str = "127.0.0.1",
                  environment: Mapping[str, str] | None = None) -> None:
         self.name, self._address = name, address
         self.prefix = tuple(prefix)
-        self._environment = dict(environment or {})
+        self._environment = environment
 
     @property
     def address(self) -> str:
@@ -94,10 +97,9 @@ class Local(Shell):
 
     def _variables(self) -> dict[str, str]:
         """Numbers without a locale's commas, and the programs that only root's path holds."""
-        path = os.environ.get("PATH", "")
-        missing = [folder for folder in PATH.split(":") if folder not in path.split(":")]
-        return dict(os.environ) | {"LC_ALL": "C.UTF-8", "PATH": ":".join([*path.split(":"), *missing]).strip(":"),
-                                   } | self._environment
+        inherited = os.environ if self._environment is None else self._environment
+        folders = dict.fromkeys(folder for folder in f"{inherited.get('PATH', '')}:{PATH}".split(":") if folder)
+        return {**inherited, "LC_ALL": "C.UTF-8", "PATH": ":".join(folders)}
 
     def _refusal(self, program: str, error: OSError | ValueError) -> ToolError | TargetError:
         if self.cwd and not self.prefix and not Path(self.cwd).is_dir():

@@ -46,11 +46,6 @@ code=$?
 [ "$code" -ne 255 ] || echo "$mark" >&2
 exit "$code"
 """
-_SIGNAL = guard.SIGNAL_MARKED + """
-tries=0
-while marked "$1" "$2" && [ "$2" = KILL ] && [ "$tries" -lt 50 ]; do tries=$((tries + 1)); sleep 0.02; done
-exit 0
-"""
 
 
 class Link:
@@ -145,7 +140,7 @@ class SshJob:
     def signal(self, name: str) -> None:
         """Signal on the far side; if that cannot be reached, end the client here."""
         with contextlib.suppress(TargetError):
-            if self._shell.script(_SIGNAL, self._mark, name).wait(CONNECT):
+            if self._shell.script(guard.SIGNAL_ALL, self._mark, name).wait(CONNECT):
                 return
         self._client.signal("KILL")
 

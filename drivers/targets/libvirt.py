@@ -1,0 +1,235 @@
+"""Virtual machines and containers through libvirt, with libvirt-python against real libvirt daemons.
+
+Guests are transient domains that end with the controller's connection, so a killed controller leaves none running;
+what it leaves in folders goes at the next start. A guest's UUID is made of its address, and libvirt runs only one
+domain of a UUID: that is how several controllers share a host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import libvirt
+
+from drivers import shell
+from drivers.shell import Local, Shell, Ssh
+from drivers.targets import _lxc, _owner
+from drivers.targets._agent import Agent
+from drivers.targets._domain import Domain, claim, mac
+from drivers.targets._hypervisor import Hypervisor
+from drivers.targets._real import Real, system
+from drivers.targets._site import Host, Image, Site, lab_image, site, ssh_options
+from harness.errors import InputError, TargetError, Unsupported
+from harness.protocols import GuestSpec
+from harness.units import Seconds
+
+ACCELERATOR = {"kvm": "kvm", "qemu": "tcg", "lxc": "container"}
+
+
+class Libvirt(Real, frozen=True, kw_only=True, dict=True):
+    """Guests on `hosts`; see `Host` and `Image` for their keys.
+
+    `domain_type` auto is kvm where a guest really boots with it, else qemu, which is emulation; lxc is containers.
+    `cpu` is auto (all that the accelerator offers), a libvirt mode or a model name. `commands` says how guests are
+    spoken to. `client_machine` is the shell spec of the machine that looks from outside.
+    """
+
+    hosts: tuple[Host, ...]
+    image: Literal["lab"] | Image = "lab"
+    domain_type: Literal["auto", "kvm", "qemu", "lxc"] = "auto"
+    machine: str = "q35"
+    cpu: str = "auto"
+    cache: Literal["none", "writeback", "writethrough", "directsync"] = "none"
+    commands: Literal["agent", "ssh"] = "agent"
+    boot: Seconds = Seconds(180)
+    client_machine: str = ""
+
+    def facts(self) -> Mapping[str, str]:
+        """Return what runs the guests on the first host, and how many hosts there are."""
+        place, connection, kind = self._site(0), self._daemon(0).connection, self._kind
+        found = system(place.system, "host_")
+        version = f"libvirt {_dotted(connection.getLibVersion())}"
+        return self.described({
+            "vendor": found["host_os_vendor"], "product": f"libvirt {'lxc' if kind == 'lxc' else 'qemu'}",
+            "version": version if kind == "lxc" else f"QEMU {_dotted(connection.getVersion())}, {version}",
+            "accelerator": ACCELERATOR[kind], "domain_type": kind, "hosts": str(len(self.hosts)),
+            "image_hash": self._image.hash or "unknown",
+            } | ({} if kind == "lxc" else self._machine_facts(connection)) | found)
+
+    @contextmanager
+    def guest(self, spec: GuestSpec) -> Iterator[Shell]:
+        """Boot a guest on a disk of its own; TargetError with the end of its console if it does not come up."""
+        place, daemon, kind = self._site(spec.host), self._daemon(spec.host), self._kind
+        self._clean_once()
+        name = _owner.new_name(spec.role)
+        root = _lxc.root(place, self._image.root, name) if kind == "lxc" else daemon.disk(
+            f"{name}.qcow2", self._image.disk, int(spec.size.disk))
+        with root as path:
+            guest = Domain(
+                name=name, kind=kind, vcpus=spec.size.vcpus, memory=int(spec.size.memory), root=path,
+                bridge=place.host.bridge, prefix=place.host.prefix, machine=self.machine, cpu=self.cpu,
+                cache=self.cache, kernel=self._image.kernel, initrd=self._image.initrd,
+                serial=f"{place.host.images}/{name}.serial", init=_lxc.INIT)
+            domain, guest = self._start(place, daemon, guest, spec.role)
+            try:
+                with self._ready(place, daemon, domain, guest, spec.role) as machine:
+                    yield machine
+            finally:
+                with contextlib.suppress(libvirt.libvirtError):
+                    domain.destroy()
+                daemon.remove(f"{name}.serial")
+
+    @contextmanager
+    def host(self, index: int = 0) -> Iterator[Shell]:
+        """Yield the machine below the guests, in a directory of its own."""
+        place = self._site(index)
+        if not place.host.shell:
+            raise Unsupported(f"libvirt: hosts[{index}] has no `shell`")
+        with place.tools.private(place.host.directory) as machine:
+            yield machine
+
+    @contextmanager
+    def client(self) -> Iterator[Shell]:
+        """Yield the machine that looks from outside, in a directory of its own."""
+        if not self.client_machine:
+            raise Unsupported("libvirt: there is no client; name it as `client_machine`")
+        with shell.open(self.client_machine) as machine, machine.private(self._site(0).host.directory) as inside:
+            yield inside
+
+    def clean(self) -> Sequence[str]:
+        """Remove the guests and files of controllers that are gone."""
+        removed: list[str] = []
+        for index in range(len(self.hosts)):
+            if self._kind == "lxc":
+                removed += _lxc.clean(self._site(index))
+            removed += self._daemon(index).clean()
+        return removed
+
+    def close(self) -> None:
+        """Disconnect from all hosts; guests go with the connections."""
+        for daemon in self._daemons.values():
+            daemon.close()
+
+    def _start(self, place: Site, daemon: Hypervisor, guest: Domain, role: str) -> tuple[Any, Domain]:
+        """Start the domain under the first free address."""
+        if not place.addresses:
+            return daemon.start(guest), guest
+        taken = set[str]().union(*(self._daemon(index).taken() for index in range(len(self.hosts))))
+        for address in place.addresses:
+            if claim(address) in taken or mac(address) in taken:
+                continue
+            addressed = dataclasses.replace(guest, address=address, cmdline=self._command_line(place, address, role))
+            if domain := daemon.start(addressed):
+                return domain, addressed
+        raise TargetError(f"{daemon.uri}: no address of {place.host.addresses} is free; other guests have them")
+
+    @contextmanager
+    def _ready(self, place: Site, daemon: Hypervisor, domain: Any, guest: Domain, role: str) -> Iterator[Shell]:
+        """Yield the guest when it takes commands."""
+        if guest.kind == "lxc":
+            yield _lxc.machine(place, domain, role, guest.address, self._image.directory)
+        elif self.commands == "agent":
+            agent = Agent(domain, role, guest.address, self._image.directory)
+            self._wait(daemon, domain, guest, lambda: agent.channel.call("guest-ping"))
+            yield agent
+        else:
+            via = shell.lab_machine("client", tools=False) if place.host.lab else Local()
+            with Ssh(f"{self._image.user}@{guest.address}", options=ssh_options(self._image), via=via,
+                     name=role) as machine:
+                self._wait(daemon, domain, guest, lambda: machine.address)
+                machine.cwd = self._image.directory
+                yield machine
+
+    def _wait(self, daemon: Hypervisor, domain: Any, guest: Domain, answers: Callable[[], Any]) -> None:
+        """Wait until `answers` raises no TargetError; it tells how far the guest came if that takes too long."""
+        deadline = time.monotonic() + self.boot
+        while True:
+            try:
+                answers()
+                return
+            except TargetError as error:
+                gone = not _active(domain)
+                if gone or time.monotonic() > deadline:
+                    lines = daemon.tail(f"{guest.name}.serial").strip().splitlines()[-5:]
+                    console = " | ".join(line.strip() for line in lines) or "nothing"
+                    why = "ended while it booted" if gone else f"takes no commands after {self.boot:g} s"
+                    raise TargetError(f"guest {guest.name} {why} ({error}); its console said: {console}") from None
+            time.sleep(0.1)
+
+    def _command_line(self, place: Site, address: str, role: str) -> str:
+        try:
+            return self._image.cmdline.format(
+                address=address, prefix=place.host.prefix, gateway=place.host.gateway, name=role)
+        except (KeyError, IndexError, ValueError):
+            raise InputError(f"image.cmdline: {self._image.cmdline!r}: only {{address}}, {{prefix}}, {{gateway}} and "
+                             "{name} stand for something; write {{ and }} for braces") from None
+
+    def _machine_facts(self, connection: Any) -> dict[str, str]:
+        offered = ET.fromstring(connection.getDomainCapabilities(None, "x86_64", self.machine, self._kind))
+        return {"machine_type": offered.findtext("machine") or self.machine, "cpu_model": self.cpu,
+                "disk_cache": self.cache, "commands": self.commands,
+                "guest_cmdline": self._image.cmdline or "its own boot loader's"}
+
+    @functools.cached_property
+    def _kind(self) -> str:
+        """The domain type; auto is decided by booting a guest."""
+        if self.domain_type != "auto":
+            return self.domain_type
+        if any(host.lab for host in self.hosts):
+            from drivers.lab.accelerator import domain_type
+
+            return domain_type()
+        raise InputError("domain_type: auto is known for hosts of the embedded lab only; write kvm, qemu or lxc")
+
+    @functools.cached_property
+    def _image(self) -> Image:
+        return lab_image() if self.image == "lab" else self.image
+
+    @functools.cached_property
+    def _daemons(self) -> dict[int, Hypervisor]:
+        return {}
+
+    @functools.cached_property
+    def _sites(self) -> dict[int, Site]:
+        return {}
+
+    @functools.cached_property
+    def _cleaned(self) -> list[bool]:
+        return []
+
+    def _clean_once(self) -> None:
+        if not self._cleaned:
+            self._cleaned.append(True)
+            self.clean()
+
+    def _site(self, index: int) -> Site:
+        if index >= len(self.hosts):
+            raise Unsupported(f"libvirt: there is no host {index}; name it under `hosts`")
+        if index not in self._sites:
+            self._sites[index] = site(self.hosts[index], self._kind, f"hosts[{index}]")
+        return self._sites[index]
+
+    def _daemon(self, index: int) -> Hypervisor:
+        if index not in self._daemons:
+            host = self._site(index).host
+            self._daemons[index] = Hypervisor(host.uri, host.images)
+        return self._daemons[index]
+
+
+def _active(domain: Any) -> bool:
+    try:
+        return bool(domain.isActive())
+    except libvirt.libvirtError:
+        return False
+
+
+def _dotted(number: int) -> str:
+    """Read libvirt's way of writing versions: 9000000 is 9.0.0."""
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
