@@ -1,0 +1,65 @@
+"""What is watched around one step: this machine, and every guest that the step uses.
+
+In simulated time nothing is watched: this machine has nothing to do with the numbers then.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from harness import telemetry
+from harness.clock import Clock, RealClock
+from harness.model import Series
+from harness.protocols import Machine
+
+
+class Vantage(NamedTuple):
+    """From where a target is watched: what this machine is to it ("host" or only "controller"), and whether its guests
+    are watched from inside too, which is of no use where the guest is this very machine.
+    """
+
+    source: str = "host"
+    inside: bool = True
+
+
+HERE = Vantage()
+
+
+class Surroundings:
+    """The watches of one step, as a context; series and conditions are there after it ended."""
+
+    def __init__(self, clock: Clock, vantage: Vantage) -> None:
+        self._host = telemetry.watch(clock, source=vantage.source)
+        self._inside: dict[str, telemetry.Inside] = {}
+        self._look = isinstance(clock, RealClock) and vantage.inside
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Surroundings:
+        self._stack.enter_context(self._host)
+        return self
+
+    def __exit__(self, *trouble: object) -> None:
+        self._stack.close()
+
+    def guest(self, machine: Machine) -> None:
+        """Watch a guest too, from now to the end of the step; a guest that is this machine is watched already."""
+        if self._look and machine.name not in self._inside:
+            self._inside[machine.name] = self._stack.enter_context(telemetry.guest(machine))
+
+    def series(self) -> tuple[Series, ...]:
+        """Return what was sampled."""
+        return sum((inside.series() for inside in self._inside.values()), self._host.series())
+
+    def conditions(self) -> dict[str, float]:
+        """Return single numbers about the step; of several guests the worst of each."""
+        found = dict(self._host.conditions())
+        for inside in self._inside.values():
+            for name, value in inside.conditions().items():
+                found[name] = max(value, found.get(name, value))
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what could not be watched, and why."""
+        return sum((inside.notes for inside in self._inside.values()), tuple(self._host.notes))
