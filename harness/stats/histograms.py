@@ -113,6 +113,8 @@ class LatencyHistogram:
             return cls(layout, np.zeros(layout.size, dtype=np.int64), 0)
         if not bins:
             raise ValueError(f"fio: {clock} counts {n} I/Os but has no bins; run fio with --output-format=json+")
+        if missing := {"min", "max", "mean"} - set(block):
+            raise ValueError(f"fio: {clock} has no {', '.join(map(repr, sorted(missing)))}; the output is not complete")
         return cls.from_bins((int(k) for k in bins), bins.values(), layout, n=n, min=int(block["min"]),
                              max=int(block["max"]), mean=float(block["mean"]))
 
