@@ -40,6 +40,7 @@ class GateLimits(Record, frozen=True, kw_only=True):
     frequency_drop_warn: Share = Share(0.1)
     load_before_warn: Share = Share(1.0)
     telemetry_cost_warn: Share = Share(0.01)
+    guest_telemetry_cost_warn: Share = Share(0.1)
     telemetry_missed_warn: Share = Share(0.2)
     rounds_spread_warn: Share = Share(0.2)
 
@@ -126,6 +127,8 @@ GATES = (
          "before the step began, other work already took {value} of the CPUs"),
     Gate("telemetry.cost", cost, "telemetry_cost_warn", None, "1",
          "watching the step took {value} of a core"),
+    Gate("guest.telemetry.cost", seen("guest.telemetry.cost"), "guest_telemetry_cost_warn", None, "1",
+         "watching the guest from inside took {value} of one of its CPUs"),
     Gate("telemetry.missed", seen("telemetry.missed"), "telemetry_missed_warn", None, "1",
          "{value} of the telemetry samples were missed; the machine was too busy for the other gates to be exact"),
 )

@@ -1,11 +1,23 @@
 # Sampler for a machine that may have nothing but a shell: prints what /proc says, for `harness.telemetry.guest`.
 # Arguments: seconds between samples, most samples. It ends by itself, also when nobody is left to stop it.
-# Every sample is a line "@ uptime" with lines of /proc below it. All but `sleep` are built into the shell.
-if [ -e /.dockerenv ] || [ -e /run/.containerenv ] || [ -n "$container" ]; then echo "scope host"; else echo "scope guest"; fi
+# Every sample is a line "@ uptime" with lines of /proc below it. In bash nothing is forked: waiting is reading from a
+# process that says nothing. An emulated guest needs 80 to 110 ms of CPU time to start `sleep` once.
+# In a container /proc shows the whole machine below; 4026531836 is the first process namespace of every Linux.
+[ "$(readlink /proc/self/ns/pid)" = 'pid:[4026531836]' ] && echo 'scope guest' || echo 'scope host'
 group=
 for file in /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpu/cpu.stat /sys/fs/cgroup/cpu,cpuacct/cpu.stat; do
   [ -r "$file" ] && group=$file && break
 done
+pipe=
+[ -n "$BASH_VERSION" ] && eval 'coproc { read -r line; }; pipe=${COPROC[0]}' 2>/dev/null
+pause() {
+  if [ -n "$pipe" ]; then
+    # shellcheck disable=SC3045
+    read -r -t "$1" -u "$pipe" line
+    [ $? -gt 128 ] && return  # the time ran out, as it should; anything else would make this loop spin
+  fi
+  sleep "$1"
+}
 left=$2
 while [ "$left" -gt 0 ]; do
   read -r uptime rest </proc/uptime
@@ -18,5 +30,5 @@ while [ "$left" -gt 0 ]; do
   done <"$group"
   times
   left=$((left - 1))
-  sleep "$1"
+  pause "$1"
 done

@@ -254,12 +254,9 @@ class Shell:
 
     name, address = "shell", "127.0.0.1"
 
-    def __init__(self, argv0=None, lines=3):
-        self.argv0, self.lines = argv0, lines
-
     @contextmanager
     def start(self, argv):
-        child = subprocess.Popen([self.argv0 or argv[0], *argv[1:]], stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         read = []
 
         class Background:
@@ -268,7 +265,7 @@ class Shell:
                 return Completed(argv=tuple(argv), code=child.wait(), stdout="".join(read) + child.stdout.read())
 
         try:
-            while sum(line.startswith("@") for line in read) < self.lines:
+            while sum(line.startswith("@") for line in read) < 3:
                 read.append(child.stdout.readline())
             yield Background()
         finally:
@@ -279,7 +276,6 @@ class Shell:
 
 class Broken(Shell):
     def __init__(self, at):
-        super().__init__()
         self.at = at
 
     @contextmanager
@@ -296,17 +292,26 @@ class Broken(Shell):
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "dash", "busybox"])
 def test_the_sampler_runs_in_a_real_shell(shell):
-    if not shutil.which(shell):
+    if not (path := shutil.which(shell)):
         pytest.skip(f"no {shell} here")
-    argv0 = shell if shell != "busybox" else None
-    machine = Shell(argv0)
-    with telemetry.guest(machine, rate=20.0) as inside:
+    *_, period, count, script = command(rate=20.0)
+    argv = [path, *(["sh"] if shell == "busybox" else []), "-c", script, "telemetry", period, "3"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    scope, samples, _ = parse(done.stdout)
+    assert done.stderr == ""
+    assert (scope, len(samples), count) in {("guest", 3, "288000"), ("host", 3, "288000")}
+    assert samples[-1].time >= 0.08  # two pauses of 50 ms, on a clock that counts in 10 ms
+    assert all(sample.values["memory.used"] > 0 for sample in samples)
+
+
+def test_a_guest_is_watched_while_the_step_runs():
+    with telemetry.guest(Shell(), rate=20.0) as inside:
         pass
     assert inside.notes == ()
-    found = inside.series()
-    assert len(metric(found, "memory.used").values) >= 2
-    assert all(value > 0 for value in metric(found, "memory.used").values)
-    assert metric(found, "memory.used").labels["source"] == "guest"
+    used = metric(inside.series(), "memory.used")
+    assert len(used.values) >= 2
+    assert used.labels["source"] == "guest"
+    assert used.labels["machine"] == "shell"
 
 
 @pytest.mark.parametrize(("where", "said"), [("start", "no telemetry: sh: not found"), ("stop", "lost: guest: gone")])
@@ -351,8 +356,8 @@ def test_any_text_can_be_parsed(text):
 
 
 def test_the_sampler_ends_by_itself():
-    argv = command(rate=1000.0)
-    done = subprocess.run([*argv[:-1], "3"], capture_output=True, text=True, timeout=60, check=True)
+    *start, count, script = command(rate=1000.0)
+    done = subprocess.run([*start, "3", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.count("@ ") == 3
     assert done.stderr == ""
-    assert int(argv[-1]) == 4 * 3600 * 1000
+    assert int(count) == 4 * 3600 * 1000

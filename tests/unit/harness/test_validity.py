@@ -15,6 +15,7 @@ from harness.validity import GATES, GateLimits, campaign_gates, cautions, failur
 CALM = {
     "load.before": 0.3, "load.after": 2.1, "running.before": 0.0, "clock.step": 2e-7, "clock.slew": -3e-8,
     "controller.cpu": 0.02, "controller.lag": 4e-4, "telemetry.cost": 0.006, "telemetry.missed": 0.0, "host.cpus": 2.0,
+    "guest.telemetry.cost": 0.01,
     "host.busy": 1.0, "host.steal": 0.002, "host.iowait": 0.01, "host.throttled": 0.0, "host.swapped.in": 0.0,
     "host.swapped.out": 0.0, "host.oom": 0.0, "host.thermal": 0.0, "controller.steal": 0.0,
 }
@@ -53,6 +54,7 @@ def test_a_workload_that_uses_every_cpu_fails_nothing():
     ("host.oom", 0.0, 1.0, None),
     ("host.thermal", 0.0, 12.0, None),
     ("telemetry.cost", 0.009, 0.03, None),
+    ("guest.telemetry.cost", 0.05, 0.2, None),
     ("telemetry.missed", 0.1, 0.4, None),
     ("clock.step", 0.002, None, -0.5),
 ])
