@@ -29,10 +29,13 @@ from harness.stats.records import (
 
 OPS = {">=": "at or above", ">": "above", "<=": "at or below", "<": "below", "between": "within"}
 BIMODAL_MIN = 15
-SHAPE = {   # checks on the shape of the scores: they never invalidate, they may take a verdict away
+NO_MINIMUM = ("exact", "Theil-Sen")     # methods whose interval is honest without a number of runs
+T_METHODS = ("t interval", "Welch")     # methods whose interval can be had at another confidence from itself
+SHAPE = {   # checks on the shape of the data: they never invalidate, and take a verdict away where a reason stands
     "unimodal": "two groups of scores, no single number describes them",
     "not skewed": "the interval of an arithmetic mean covers less than it says on scores so skewed",
     "no outliers": "",
+    "no trend": "",
 }
 
 
@@ -40,8 +43,8 @@ def decide(est: Estimate, req: Requirement, *, look: int = 1, looks: int = 1,
            policy: StatsPolicy = DEFAULT_POLICY) -> Decision:
     """Return the verdict of an estimate against a limit, as the `look`-th of `looks` planned ones.
 
-    An estimate for several looks is best computed at `look_confidence(looks)`; a symmetric interval is widened to it
-    here. Raises ValueError for another unit or indicator, an unknown op, NaN, or looks that the policy does not allow.
+    An estimate for several looks is best computed at `look_confidence(looks)`; a t interval is widened to it here.
+    Raises ValueError for another unit or indicator, an unknown op, NaN, or looks that the policy does not allow.
     """
     _refuse(est, req, look, looks, policy)
     broken = [c for c in preconditions(est, req, policy) if c.passed is False]
@@ -92,7 +95,7 @@ def guard_band(est: Estimate) -> float:
 
 def preconditions(est: Estimate, req: Requirement, policy: StatsPolicy) -> tuple[Check, ...]:
     """Return everything that must hold before a comparison means anything: the estimate's own checks and four more."""
-    least = 0 if est.method.startswith("exact") else (
+    least = 0 if est.method.startswith(NO_MINIMUM) else (
         policy.n_min_median if est.estimand.startswith("median") else policy.n_min)
     span = req.limit_hi - req.limit if req.limit_hi is not None else abs(req.limit)
     opposite = {Direction.LOWER_IS_BETTER: (">=", ">"), Direction.HIGHER_IS_BETTER: ("<=", "<")}
@@ -130,7 +133,8 @@ def _for_look(est: Estimate, confidence: float) -> tuple[Interval, bool]:
     u = est.budget.u_a / (est.estimate if log else 1.0) if est.budget else math.inf
     low, high = (math.log(est.estimate / ci.lo), math.log(ci.hi / est.estimate)) if log and ci.lo > 0 else (
         est.estimate - ci.lo, ci.hi - est.estimate)
-    if not (0 < u < math.inf and high < math.inf and math.isclose(low, high, rel_tol=1e-6)):
+    if not (0 < u < math.inf and high < math.inf and math.isclose(low, high, rel_tol=1e-6)
+            and any(word in est.method for word in T_METHODS)):
         return ci, False
     half = u * _quantile_like(high / u, ci.confidence, confidence)
     ends = (est.estimate * math.exp(-half), est.estimate * math.exp(half)) if log else (
@@ -174,7 +178,7 @@ def _outlook(est: Estimate, req: Requirement, ci: Interval, band: float) -> tupl
     if req.limit_hi is not None:
         sides.append((-1.0, req.limit_hi))
     margin = min(sign * (est.estimate - limit) for sign, limit in sides)
-    if est.method.startswith("exact") or est.n < 2:
+    if est.method.startswith(NO_MINIMUM) or est.n < 2:
         return margin, None, None
     distances = _distances(est, sides, band)
     return margin, chance(distances, ci, est), runs_needed(distances, ci, est)
