@@ -70,7 +70,7 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
     recorder.sync()
     return StepResult(
         step=step, status=status, started=started, elapsed=round(clock.now() - recorder.begin, 6),
-        error=" ".join(error.split()), series=_only(Series, records), events=_only(Event, records),
+        error=setting.mask.text(" ".join(error.split())), series=_only(Series, records), events=_only(Event, records),
         telemetry=seen.series(), evidence=recorder.kept(),
         conditions={name: round(value, 9) for name, value in conditions.items()})
 

@@ -24,6 +24,7 @@ import msgspec
 from harness import attempt, extension, plan, preflight, scenario, store
 from harness.errors import InputError, VirtmarkError
 from harness.interrupts import Interrupts, guarded
+from harness.masking import UNMASKED
 from harness.model import Run, Status, Step, StepResult
 from harness.plan import Block, Campaign
 from harness.preflight import Site
@@ -116,17 +117,20 @@ class _Session:
 
     def __init__(self, campaign: Campaign, folders: Sequence[Path], watch: Watch, options: Options) -> None:
         self.campaign, self.folders, self.watch, self.options = campaign, folders, watch, options
+        self.mask = UNMASKED
         self.sites: dict[str, Site] = {}
         self.journals: list[Journal] = []
         self.done: list[set[str]] = [set() for _ in folders]
         self.counts: Counter[Status] = Counter()
         self.remaining = Remaining(plan.Forecast(0.0, 0.0, {}))
-        self.interrupts = Interrupts(watch.note)
+        self.interrupts = Interrupts(self.note)
 
     def carry_out(self, targets: Sequence[Placed], *, new: bool) -> Outcome:
         """Do all there is to do; see `execute`."""
         stopped = ""
-        with guarded(self.watch.note) as self.interrupts:
+        for placed in targets:
+            self.mask |= placed.mask
+        with guarded(self.note) as self.interrupts:
             try:
                 with ExitStack() as stack:
                     for parent in sorted({folder.parent for folder in self.folders}):
@@ -135,10 +139,16 @@ class _Session:
                         self._run(targets, stack, new=new)
             except KeyboardInterrupt:
                 stopped = f"interrupted; everything is cleaned up. {self._how_to_go_on()}"
+            except VirtmarkError as error:
+                raise type(error)(self.mask.text(str(error))) from None
             except OSError as error:
                 raise VirtmarkError(f"{error.filename or self.folders[0]}: {error.strerror}; nothing recorded is lost. "
                                     f"{self._how_to_go_on()}") from error
         return Outcome(tuple(self.folders), self.counts, stopped)
+
+    def note(self, text: str) -> None:
+        """Tell whoever watches, without secrets."""
+        self.watch.note(self.mask.text(text))
 
     def _run(self, targets: Sequence[Placed], stack: ExitStack, *, new: bool) -> None:
         """Look at the targets, make or check the folders, and run every step that has no result yet."""
@@ -152,7 +162,7 @@ class _Session:
                 run = Run(plan=own, facts=site.facts, created=self.options.now(), version=metadata.version("virtmark"))
                 store.create(folder, run, site.placed.settings, site.placed.mask)
             else:
-                preflight.compare(store.head(folder).facts, site, self.watch.note)
+                preflight.compare(store.head(folder).facts, site, self.note)
             self.journals.append(stack.enter_context(Journal(folder, site.placed.mask)))
         self._run_rounds()
         while self._extend():
@@ -166,14 +176,14 @@ class _Session:
                 stack.callback(close)
             steps = [step for each in own for step in each.steps]
             boots = Boots(self.options.boot_failures)
-            self.sites[placed.name] = preflight.look(placed, steps, own[0].scenario.guest, boots, self.watch.note)
+            self.sites[placed.name] = preflight.look(placed, steps, own[0].scenario.guest, boots, self.note)
 
     def _reopen(self) -> bool:
         """Count what is done, and remove what a killed run left half-done; false if there is nothing left to do."""
         for number, folder in enumerate(self.folders):
-            results = store.load(folder, self.watch.note).results
+            results = store.load(folder, self.note).results
             for name in store.drop_unfinished(folder):
-                self.watch.note(f"{folder}: {name} was not finished; it begins anew")
+                self.note(f"{folder}: {name} was not finished; it begins anew")
             self.done[number] = {result.step.id for result in results}
             self.counts.update(result.status for result in results)
         return bool(self._open_steps()) or self._extend()
@@ -199,7 +209,7 @@ class _Session:
             folder=self.folders[block.plan], seed=own.seed, mask=site.placed.mask, vantage=site.vantage,
             lacking=site.lacking, wall=self.options.now,
             extra={"round.resumed": 1.0} if len(todo) < len(block.steps) else {})
-        with Round(site.placed.target, own.scenario.guest, site.boots, self.watch.note) as machines:
+        with Round(site.placed.target, own.scenario.guest, site.boots, self.note) as machines:
             for step in todo:
                 self.watch.begin(step, self.remaining.seconds)
                 start = monotonic()
