@@ -37,10 +37,10 @@ class Compute(Record, frozen=True, kw_only=True):
     def run(self, target: Target, lab: Lab) -> Iterator[Series]:
         """Run once and yield the rate."""
         machine = side(lab, self.where)
-        known = processors(lab.guest()) if self.where == "guest" or self.threads == "all" else Processors(0, "")
-        threads = known.number if self.threads == "all" else int(self.threads)
+        known = processors(lab.guest()) if self.threads == "all" else Processors(int(self.threads), "")
+        threads = known.number
         job = (sysbench.Cpu(threads=threads, duration=self.duration, prime=self.prime) if self.method == "prime"
                else stress_ng.Matrixprod(threads=threads, duration=self.duration))
         done = machine.run(job.argv(), timeout=self.duration + GRACE).checked()
         for series in job.parse(done.stdout + done.stderr):
-            yield marked(series, where=self.where, **({"clock": known.clock} if self.where == "guest" else {}))
+            yield marked(series, where=self.where, **({"clock": known.clock} if known.clock else {}))

@@ -27,7 +27,8 @@ class Disk(Record, frozen=True, kw_only=True):
 
     `load` below 100 % first measures for `calibrate` what the disk can do, then offers that share of it in an open
     loop. `mix` is the share of reads in randrw. The file lies in the machine's working directory; the target says on
-    which disk that is. It is removed afterwards.
+    which disk that is. It is removed afterwards; with `keep` it stays for the other steps of the round, which then
+    need not fill a file of this size again, and goes with the guest.
     """
 
     needs: ClassVar[tuple[type, ...]] = ()
@@ -40,6 +41,7 @@ class Disk(Record, frozen=True, kw_only=True):
     mix: Share = Share(0.7)
     size: Bytes = Bytes(2**30)
     precondition: int = 2
+    keep: bool = False
     duration: Seconds = Seconds(300)
     ramp: Seconds = Seconds(0)
     load: Share = Share(1)
@@ -63,52 +65,70 @@ class Disk(Record, frozen=True, kw_only=True):
             raise ValueError(reasons[0])
 
     def seconds(self) -> float:
-        """Return how long one step takes, filling the file at 500 MB/s included."""
+        """Return how long one step takes, filling the file at 500 MB/s included (with `keep` once for five steps)."""
         calibrated = self.calibrate + 0.3 if self.load < 1 else 0.0
-        return self.duration + self.ramp + calibrated + self.size * self.precondition / 500e6 + 0.8
+        filling = self.size * self.precondition / 500e6 + 0.3
+        return self.duration + self.ramp + calibrated + (filling / 5 if self.keep else filling) + 0.5
 
     def run(self, target: Target, lab: Lab) -> Iterator[Series]:
         """Fill, measure once, yield rates, latencies and the rate per window; remove the file in any case."""
         began, machine = lab.clock.now(), side(lab, self.where)
         stem = f"virtmark-{lab.rng.randrange(16**8):08x}"
+        file, direct = self._kept(machine) if self.keep else ("", True)
         try:
-            direct = self._fill(machine, f"{stem}.data")
-            offered = self._offer(machine, stem, direct)
+            if not file:
+                file = f"virtmark-{self.size:.0f}-{self.precondition}" if self.keep else stem
+                file, direct = self._fill(machine, file)
+            offered = self._offer(machine, file, direct)
             start = lab.clock.now() - began + self.ramp
-            job = self._job(stem, direct, offered, self.duration)
+            job = self._job(file, direct, stem, offered, self.duration)
             series = job.parse(self._run(machine, job))
             log = machine.read(f"{stem}_iops.log").decode("ascii", "replace")
-            marks = {key: value for key, value in series[0].labels.items() if key not in ("op", "stat")}
-            series += [shifted(each, start) for each in fio.windows(log, "disk.rate", "1/s", self.window, marks)]
-            series += [one("disk.offered", "1/s", offered, **marks)] if offered else []
-            for each in series:
-                yield marked(each, where=self.where)
         finally:
-            machine.run(["rm", "-f", f"{stem}.data", f"{stem}_iops.log"], timeout=GRACE)
+            if not self.keep:
+                machine.run(["rm", "-f", f"{stem}_iops.log", *filter(None, [file])], timeout=GRACE)
+        marks = {key: value for key, value in series[0].labels.items() if key not in ("op", "stat")}
+        series += [shifted(each, start) for each in fio.windows(log, "disk.rate", "1/s", self.window, marks)]
+        series += [one("disk.offered", "1/s", offered, **marks)] if offered else []
+        for each in series:
+            yield marked(each, where=self.where)
 
-    def _fill(self, machine: Machine, file: str) -> bool:
-        """Write the file; return whether it was done by O_DIRECT."""
-        job = fio.Fill(file=file, size=self.size, loops=self.precondition, direct=self.direct != "no")
+    def _kept(self, machine: Machine) -> tuple[str, bool]:
+        """Return the file that an earlier step of the round left ("": none), and whether it was written by O_DIRECT."""
+        kind = {"auto": "*", "yes": "direct", "no": "cached"}[self.direct]
+        names = machine.run(["sh", "-c", f"ls virtmark-{self.size:.0f}-{self.precondition}.{kind}"],
+                            timeout=GRACE).stdout
+        file = (names.split() or [""])[0]
+        return file, file.endswith(".direct")
+
+    def _fill(self, machine: Machine, stem: str) -> tuple[str, bool]:
+        """Write the file; return its name, and whether it was done by O_DIRECT. Half a file is never left."""
+        job = fio.Fill(file=f"{stem}.direct", size=self.size, loops=self.precondition, direct=self.direct != "no")
         patience = self.size * self.precondition / SLOWEST + GRACE
-        done = machine.run(job.argv(), timeout=patience)
-        if self.direct == "auto" and re.search(r"O_DIRECT|direct=1", done.stderr):
-            job = msgspec.structs.replace(job, direct=False)
+        try:
             done = machine.run(job.argv(), timeout=patience)
-        job.parse(_output(done))
-        return job.direct
+            if self.direct == "auto" and re.search(r"O_DIRECT|direct=1", done.stderr):
+                machine.run(["rm", "-f", job.file], timeout=GRACE)
+                job = msgspec.structs.replace(job, file=f"{stem}.cached", direct=False)
+                done = machine.run(job.argv(), timeout=patience)
+            job.parse(_output(done))
+        except BaseException:
+            machine.run(["rm", "-f", job.file], timeout=GRACE)
+            raise
+        return job.file, job.direct
 
-    def _offer(self, machine: Machine, stem: str, direct: bool) -> Rate:
+    def _offer(self, machine: Machine, file: str, direct: bool) -> Rate:
         """Return the rate to offer in 1/s, 0 for as much as goes."""
         if self.load >= 1:
             return Rate(0)
-        job = self._job("", direct, Rate(0), self.calibrate, file=f"{stem}.data")
+        job = self._job(file, direct, "", Rate(0), self.calibrate)
         most = sum(each.values[0] for each in job.parse(self._run(machine, job)) if each.metric == "disk.rate")
         return Rate(most * self.load)
 
-    def _job(self, logs: str, direct: bool, rate: Rate, duration: Seconds, *, file: str = "") -> fio.Load:
-        return fio.Load(file=file or f"{logs}.data", size=self.size, pattern=self.pattern, block=self.block,
-                        depth=self.depth, jobs=self.jobs, duration=duration, ramp=self.ramp, mix=self.mix,
-                        direct=direct, engine=self.engine, rate=rate, logs=logs, window=self.window)
+    def _job(self, file: str, direct: bool, logs: str, rate: Rate, duration: Seconds) -> fio.Load:
+        return fio.Load(file=file, size=self.size, pattern=self.pattern, block=self.block, depth=self.depth,
+                        jobs=self.jobs, duration=duration, ramp=self.ramp, mix=self.mix, direct=direct,
+                        engine=self.engine, rate=rate, logs=logs, window=self.window)
 
     def _run(self, machine: Machine, job: fio.Load) -> str:
         return _output(machine.run(job.argv(), timeout=job.duration + job.ramp + GRACE))
