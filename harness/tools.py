@@ -19,7 +19,7 @@ def missing(machine: Machine, tools: Iterable[str], *, timeout: float = 60.0) ->
     wanted = sorted(set(tools))
     if not wanted:
         return []
-    return machine.run(["sh", "-c", _ASK, "sh", *wanted], timeout=timeout).checked().stdout.split()
+    return machine.run(["sh", "-c", _ASK, "sh", *wanted], timeout=timeout).checked().stdout.splitlines()
 
 
 def advice(lacking: Sequence[str], where: str) -> str:
