@@ -41,16 +41,24 @@ class Lack:
     remedy: str
 
 
-def lacks(stacks: Sequence[str]) -> list[Lack]:
-    """Return what stands in the way of a lab with the hosts of `stacks`; [] if nothing does."""
-    if os.geteuid() != 0:
+def lacks(stacks: Sequence[str], *, user: int | None = None) -> list[Lack]:
+    """Return what stands in the way of a lab with the hosts of `stacks`; [] if nothing does.
+
+    `user` is who would make it, this process's effective user by default.
+    """
+    if (os.geteuid() if user is None else user) != 0:
         return [Lack("root", "run as root: the lab makes namespaces, mounts and control groups")]
-    absent = [name for name in programs(stacks) if shutil.which(name, path=environment()["PATH"]) is None]
+    absent = [name for name in programs(stacks) if shutil.which(name, path=search_path()) is None]
     found = []
     if absent:
         packages = " ".join(dict.fromkeys(package_of(name) for name in absent))
         found.append(Lack(f"programs {', '.join(absent)}", f"apt-get install --no-install-recommends {packages}"))
     return found + list(_missing_features())
+
+
+def search_path() -> str:
+    """Return the folders in which programs are looked for."""
+    return environment()["PATH"]
 
 
 def programs(stacks: Sequence[str]) -> list[str]:
