@@ -32,11 +32,16 @@ def bca_ci(x: npt.ArrayLike, f: Statistic = np.mean, **about: Unpack[About]) -> 
     policy = policy_of(about)
     ordered = np.sort(sample.values)
     seed = seed_of(policy, about.get("indicator_id", ""), ordered)
-    boot = (_means(ordered[None, :], policy.bootstrap, seed)[0] if f is np.mean
-            else _resampled(ordered, f, policy.bootstrap, seed))
-    centre, jackknife = float(f(ordered, axis=-1)), _left_out(ordered, f)
-    interval = _interval(np.sort(boot), centre, jackknife, policy.confidence)
-    return _estimate(sample, centre, interval, f, seed, about)
+    interval = bca_interval(ordered, f, resamples=policy.bootstrap, seed=seed, confidence=policy.confidence)
+    return _estimate(sample, float(f(ordered, axis=-1)), interval, f, seed, about)
+
+
+def bca_interval(x: npt.ArrayLike, f: Statistic = np.mean, *, resamples: int = 9999, seed: int = 0,
+                 confidence: float = 0.95) -> Interval:
+    """Return the bare BCa interval, without the guard on n: for comparison with other programs, not for verdicts."""
+    ordered = np.sort(scores(x).values)
+    boot = (_means(ordered[None, :], resamples, seed)[0] if f is np.mean else _resampled(ordered, f, resamples, seed))
+    return _interval(np.sort(boot), float(f(ordered, axis=-1)), _left_out(ordered, f), confidence)
 
 
 def bca_ci_many(table: Mapping[str, npt.ArrayLike], **about: Unpack[About]) -> dict[str, Estimate]:
@@ -89,7 +94,7 @@ def _resampled(ordered: FloatArray, f: Statistic, resamples: int, seed: int) -> 
     step = max(1, _CELLS // n)
     parts = [f(ordered[rng.integers(0, n, size=(min(step, resamples - start), n))], axis=-1)
              for start in range(0, resamples, step)]
-    boot = np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
+    boot = np.concatenate([np.atleast_1d(np.asarray(part, dtype=np.float64)) for part in parts])
     if boot.shape != (resamples,):
         raise ValueError("f: does not reduce the last axis; a function such as np.mean with axis=-1 is needed")
     return boot

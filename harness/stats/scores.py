@@ -29,13 +29,9 @@ def gm_ci(x: npt.ArrayLike, **about: Unpack[About]) -> Estimate:
     """
     sample = scores(x, about=about, positive=True)
     policy = policy_of(about)
-    logs = np.sort(np.log(sample.values))
-    mean, sd = mean_sd(logs)
-    arithmetic = mean_sd(np.sort(sample.values))
-    found = _t(mean, sd, sample.n, policy.confidence, Scale.LOG)
-    if sd == 0 and sample.n > 1:
-        found = dataclasses.replace(found, estimate=arithmetic[0], ci=_point(arithmetic[0], policy.confidence))
-    found = dataclasses.replace(found, cv=relative(arithmetic[1], arithmetic[0]))
+    ordered = np.sort(sample.values)
+    average, spread = mean_sd(ordered)
+    found = dataclasses.replace(_t(ordered, policy.confidence, Scale.LOG), cv=relative(spread, average))
     return with_second(dress(found, sample, about), sample, about)
 
 
@@ -48,9 +44,8 @@ def mean_ci(x: npt.ArrayLike, **about: Unpack[About]) -> Estimate:
     sample = scores(x, about=about)
     policy = policy_of(about)
     ordered = np.sort(sample.values)
-    mean, sd = mean_sd(ordered)
-    found = _t(mean, sd, sample.n, policy.confidence, Scale.LINEAR)
-    check, warnings = _skew(ordered, mean, sd)
+    found = _t(ordered, policy.confidence, Scale.LINEAR)
+    check, warnings = _skew(ordered, *mean_sd(ordered))
     found = dataclasses.replace(found, assumptions=(check,), warnings=found.warnings + warnings)
     return with_second(dress(found, sample, about), sample, about)
 
@@ -65,14 +60,13 @@ def stein_ci(x: npt.ArrayLike, pilot: int, *, scale: Scale = Scale.LOG, **about:
     if not 2 <= pilot <= sample.n:
         raise ValueError(f"pilot: {pilot} of {sample.n} scores; 2 up to all of them are allowed")
     policy = policy_of(about)
+    found = _t(np.sort(sample.values), policy.confidence, scale)
     values = np.log(sample.values) if scale is Scale.LOG else sample.values
-    mean, sd = mean_sd(np.sort(values))
-    found = _t(mean, sd, sample.n, policy.confidence, scale)
     first = t_quantile(pilot - 1, (1 + policy.confidence) / 2) * mean_sd(np.sort(values[:pilot]))[1]
-    if first > t_quantile(sample.n - 1, (1 + policy.confidence) / 2) * sd:
-        interval = _around(mean, first / math.sqrt(sample.n), policy.confidence, scale)
+    if first > t_quantile(sample.n - 1, (1 + policy.confidence) / 2) * found.dispersion:
+        interval = _around(float(values.mean()), first / math.sqrt(sample.n), policy.confidence, scale)
         found = bare(found.estimate, interval, dof=pilot - 1, scale=scale, method=found.method,
-                     estimand=found.estimand, dispersion=sd, cv=found.cv)
+                     estimand=found.estimand, dispersion=found.dispersion, cv=found.cv)
     found = dataclasses.replace(found, method=f"two-stage {found.method}, pilot {pilot}")
     return with_second(dress(found, sample, about), sample, about)
 
@@ -143,11 +137,15 @@ def _ordered(estimate: float, ordered: FloatArray, interval: Interval, estimand:
                 cv=relative(spread, estimate), warnings=short if open_end else ())
 
 
-def _t(mean: float, sd: float, n: int, confidence: float, scale: Scale) -> Estimate:
-    logs = scale is Scale.LOG
+def _t(ordered: FloatArray, confidence: float, scale: Scale) -> Estimate:
+    """Return the undressed location of sorted scores (n,) with Student's interval, on the scale given."""
+    n, logs = ordered.size, scale is Scale.LOG
+    mean, sd = mean_sd(np.log(ordered) if logs else ordered)
     half = t_quantile(n - 1, (1 + confidence) / 2) * sd / math.sqrt(n) if n > 1 else math.inf
-    return bare(math.exp(mean) if logs else mean, _around(mean, half, confidence, scale), dof=n - 1, scale=scale,
-                method="t interval on logs" if logs else "t interval",
+    # exp(log(x)) can miss x by a rounding; a mean never lies outside its data.
+    centre = min(max(math.exp(mean), float(ordered[0])), float(ordered[-1])) if logs else mean
+    interval = _around(mean, half, confidence, scale) if half else Interval(centre, centre, confidence)
+    return bare(centre, interval, dof=n - 1, scale=scale, method="t interval on logs" if logs else "t interval",
                 estimand="geometric mean" if logs else "arithmetic mean", dispersion=sd,
                 cv=sd if logs else relative(sd, mean),
                 warnings=() if n > 1 else ("no_interval: one run; at least 2 are needed, 5 for a verdict",))
@@ -157,10 +155,6 @@ def _around(mean: float, half: float, confidence: float, scale: Scale) -> Interv
     if scale is Scale.LINEAR:
         return Interval(mean - half, mean + half, confidence)
     return Interval(math.exp(mean - half), math.exp(mean + half), confidence)
-
-
-def _point(value: float, confidence: float) -> Interval:
-    return Interval(value, value, confidence)
 
 
 def with_second(found: Estimate, sample: Sample, about: About) -> Estimate:
