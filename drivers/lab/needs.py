@@ -20,16 +20,21 @@ from harness.errors import LabError
 TABLE = Path(__file__).parents[1] / "packages.txt"
 ALWAYS = ("ip", "tini", "setpriv", "mmdebstrap", "mke2fs", "cpio", "zstd", "depmod", "qemu-img", "ssh-keygen", "virsh")
 HOST = ("qemu-system-x86_64", "libvirtd")
-CONTAINER = ("podman", "runc")
-OTHERS = {"ssh-keygen": "openssh-client"}
+CONTAINER = ("podman", "runc", "netavark")
+OTHERS = {"ssh-keygen": "openssh-client", "netavark": "netavark"}
+_OVERLAY = """
+mount -t tmpfs memory /tmp
+mkdir /tmp/lower /tmp/upper /tmp/work /tmp/both
+mount -t overlay -o lowerdir=/tmp/lower,upperdir=/tmp/upper,workdir=/tmp/work overlay /tmp/both
+"""
 FEATURES = (
     ("namespaces", ("true",), "run as root with CAP_SYS_ADMIN (a container needs --privileged)"),
     ("network namespaces", ("unshare", "--net", "true"), "a kernel with CONFIG_NET_NS"),
     ("control group namespaces", ("unshare", "--cgroup", "true"), "a kernel with CONFIG_CGROUPS"),
     ("virtual cables", ("unshare", "--net", "ip", "link", "add", "type", "veth"), "a kernel with CONFIG_VETH"),
     ("bridges", ("unshare", "--net", "ip", "link", "add", "type", "bridge"), "a kernel with CONFIG_BRIDGE"),
-    ("overlay file systems", ("grep", "-qw", "overlay", "/proc/filesystems"), "modprobe overlay"),
-    ("tap devices", ("test", "-c", "/dev/net/tun"), "modprobe tun"),
+    ("overlay file systems", ("sh", "-ec", _OVERLAY), "a kernel with CONFIG_OVERLAY_FS, or modprobe overlay"),
+    ("tap devices", ("test", "-c", "/dev/net/tun"), "a kernel with CONFIG_TUN, or modprobe tun"),
 )
 
 
@@ -58,7 +63,7 @@ def lacks(stacks: Sequence[str], *, user: int | None = None) -> list[Lack]:
 
 def search_path() -> str:
     """Return the folders in which programs are looked for."""
-    return environment()["PATH"]
+    return environment()["PATH"] + ":/usr/lib/podman"
 
 
 def programs(stacks: Sequence[str]) -> list[str]:

@@ -92,7 +92,7 @@ def test_podmans_settings_are_written(tmp_path):
 
 
 def test_every_program_has_a_package():
-    alike = {"mmdebstrap", "podman", "runc", "cpio", "zstd", "tini"}
+    alike = {"mmdebstrap", "podman", "runc", "cpio", "zstd", "tini", "netavark"}
     wanted = {*needs.ALWAYS, *needs.HOST, *needs.CONTAINER}
     assert {program for program in wanted if needs.package_of(program) == program} == alike
 
