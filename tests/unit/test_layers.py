@@ -12,7 +12,7 @@ LAYERS = [
     {"harness.indicators", "harness.scenario", "harness.plan", "harness.store",
      "harness.fingerprint", "harness.telemetry", "harness.evidence", "harness.masking", "harness.progress",
      "harness.tools", "harness.surroundings", "harness.rounds", "harness.interrupts"},
-    {"harness.validity", "harness.attempt", "harness.cells"},
+    {"harness.validity", "harness.doctor", "harness.attempt", "harness.cells"},
     {"harness.profile", "harness.verdict", "harness.runner", "harness.preflight", "harness.extension",
      "harness.schema"},
     {"drivers", "analysis"},
