@@ -1,0 +1,115 @@
+"""A simulated platform, for tests, demonstrations and dry runs: nothing on it was ever measured.
+
+It lives in simulated time, so a campaign of a day takes a minute. Same seed and same questions, same answers.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import random
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from drivers.shell import Local, Shell
+from drivers.targets._simulated.machine import Failure, Simulated, World
+from harness.clock import FakeClock
+from harness.errors import TargetError, Unsupported
+from harness.model import Record
+from harness.protocols import GuestSpec
+from harness.units import Seconds, Share
+
+GIB = 2**30
+
+
+class Fake(Record, frozen=True, kw_only=True, dict=True):
+    """Guests that are `overhead` slower than their host, which is `speed` times as fast as a small server.
+
+    `noise` is the standard deviation of guests among each other (of the logarithm), `spread` that of the runs on one
+    guest, `drift` the share of speed lost in an hour. `failures` say which tools go wrong and how; every
+    `boot_fails_every`-th guest does not come up.
+    """
+
+    seed: int = 1
+    vendor: str = "Simulated A"
+    product: str = "Fake"
+    version: str = "1"
+    hosts: int = 2
+    speed: float = 1.0
+    overhead: Share = Share(0.05)
+    noise: Share = Share(0.01)
+    spread: Share = Share(0.005)
+    drift: Share = Share(0.0)
+    boot: Seconds = Seconds(6)
+    boot_fails_every: int = 0
+    failures: tuple[Failure, ...] = ()
+
+    def __post_init__(self) -> None:
+        wrong = {"speed must be above 0": not self.speed > 0, "hosts must be at least 1": self.hosts < 1,
+                 "overhead and drift must be below 100%": max(self.overhead, self.drift) >= 1,
+                 "boot_fails_every must not be negative": self.boot_fails_every < 0,
+                 "failures: every must be at least 1": any(each.every < 1 for each in self.failures)}
+        if reasons := [text for text, bad in wrong.items() if bad]:
+            raise ValueError(reasons[0])
+
+    @functools.cached_property
+    def clock(self) -> FakeClock:
+        """Simulated time."""
+        return FakeClock()
+
+    def facts(self) -> Mapping[str, str]:
+        """Say what it is: simulated."""
+        return {"vendor": self.vendor, "product": self.product, "version": self.version, "accelerator": "simulated",
+                "simulated": "true", "seed": str(self.seed)}
+
+    @contextmanager
+    def guest(self, spec: GuestSpec) -> Iterator[Shell]:
+        """Yield a guest after the time that booting takes."""
+        self._check_host(spec.host)
+        number = next(self._numbers)
+        rng = random.Random(f"{self.seed}/guest/{number}")
+        self.clock.sleep(self.boot * math.exp(rng.gauss(0, 0.1)))
+        if self.boot_fails_every and not number % self.boot_fails_every:
+            raise TargetError(f"guest {spec.role} takes no commands after 180 s; its console said: nothing")
+        slowed = (1 - self.overhead) * math.exp(rng.gauss(0, self.noise))
+        with self._machine(spec.role, f"guest-{number}", 10 + number % 200, slowed, spec.size.vcpus,
+                           int(spec.size.memory)) as machine:
+            yield machine
+
+    @contextmanager
+    def host(self, index: int = 0) -> Iterator[Shell]:
+        """Yield the machine below the guests."""
+        self._check_host(index)
+        with self._machine(f"host.{index}", f"host-{index}", 1 + index, 1.0, 8, 16 * GIB) as machine:
+            yield machine
+
+    @contextmanager
+    def client(self) -> Iterator[Shell]:
+        """Yield the machine that looks from outside."""
+        with self._machine("client", "client", 254, 1.0, 8, 16 * GIB) as machine:
+            yield machine
+
+    @contextmanager
+    def _machine(self, name: str, identity: str, last: int, share: float, processors: int,
+                 memory: int) -> Iterator[Simulated]:
+        speed = self.speed * share * (1 - self.drift) ** (self.clock.now() / 3600)
+        address = f"192.0.2.{last}"
+        files = Local(name, environment={"HOME": "/", "OMP_NUM_THREADS": str(processors)})  # nproc heeds it
+        with files.private(tempfile.gettempdir()) as place:
+            yield Simulated(self._world, place, name, identity=identity, address=address, speed=speed,
+                            processors=processors, memory=memory)
+        self._world.listening.pop(address, None)
+
+    def _check_host(self, index: int) -> None:
+        if index >= self.hosts:
+            raise Unsupported(f"fake: there is no host {index}; `hosts` is {self.hosts}")
+
+    @functools.cached_property
+    def _world(self) -> World:
+        return World(self.clock, self.seed, self.spread, self.failures)
+
+    @functools.cached_property
+    def _numbers(self) -> Iterator[int]:
+        return itertools.count(1)
