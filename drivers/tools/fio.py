@@ -111,25 +111,26 @@ def job(read: Document, index: int, labels: dict[str, str]) -> list[Series]:
 
 
 def windows(text: str, metric: str, unit: str, window: Seconds, labels: dict[str, str]) -> list[Series]:
-    """Return a series per direction from a log of averages; the jobs' values of one window are added.
+    """Return a series per direction from a log of averages; what several jobs did in their n-th window is added.
 
-    A window that not all jobs have reported is left out: fio often cuts the last one. Times are s from fio's start.
+    Windows that not all jobs have reported are left out: fio often cuts the last one. Times are s from fio's start.
     """
-    sums: dict[tuple[int, int], list[float]] = {}
+    jobs: dict[int, list[list[tuple[float, float]]]] = {0: [], 1: []}
     for number, line in enumerate(filter(None, map(str.strip, text.splitlines())), 1):
         try:
             at, value, way = (int(field) for field in line.split(",")[:3])
         except ValueError:
             raise ToolError(f"{TOOL}: line {number} of a log cannot be read: {line[:60]!r}") from None
-        sums.setdefault((way, round(at / (window * 1e3))), []).append(float(value))
+        mine = jobs.setdefault(way, [])
+        if not mine or at <= mine[-1][-1][0] * 1e3:  # every job appends its own log, so time goes back
+            mine.append([])
+        mine[-1].append((at / 1e3, float(value)))
     series = []
     for way, op in ((0, "read"), (1, "write")):
-        mine = {slot: values for (side, slot), values in sorted(sums.items()) if side == way}
-        full = max(map(len, mine.values()), default=0)
-        kept = {slot: sum(values) for slot, values in mine.items() if len(values) == full}
-        if kept:
-            series.append(Series(metric=metric, unit=unit, values=tuple(kept.values()),
-                                 times=tuple(slot * window for slot in kept),
+        rows = list(zip(*jobs[way], strict=False))
+        if rows:
+            series.append(Series(metric=metric, unit=unit, values=tuple(sum(v for _, v in row) for row in rows),
+                                 times=tuple(row[0][0] for row in rows),
                                  labels={**labels, "op": op, "stat": "series", "window": f"{window:g}"}))
     return series
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness import stats
 from harness.model import Series, Status, Step, StepResult, Value
-from harness.stats.inputs import About
+from harness.stats.inputs import About, Common
 from harness.stats.records import Check, Direction, Estimate, StatsPolicy
 from harness.units import BY_BASE
 
@@ -91,7 +91,7 @@ def overhead(method: Method, of: Direction, **row: Any) -> Indicator:
         shared = sorted(guest.keys() & host.keys())
         if not shared:
             raise ValueError(f"{row['id']}: no round has both a guest and a host step")
-        about = About(direction=Direction.LOWER_IS_BETTER, indicator_id=row["id"], measurand=row["name"], policy=policy)
+        about = Common(indicator_id=row["id"], measurand=row["name"], policy=policy)
         estimate = stats.overhead([guest[at] for at in shared], [host[at] for at in shared], of, **about)
         estimate = dataclasses.replace(estimate, direction=Direction.LOWER_IS_BETTER)
         sign = -1.0 if of is Direction.HIGHER_IS_BETTER else 1.0

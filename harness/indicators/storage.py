@@ -27,11 +27,9 @@ def history(result: StepResult) -> tuple[FloatArray, float]:
     found = pick(result, "disk.rate", stat="series")
     if not found:
         raise ValueError(f"{result.step.id}: no rate per window")
-    window = float(found[0].labels["window"])
-    shared = set.intersection(*({round(t / window) for t in series.times} for series in found))
-    rows = [[v for t, v in zip(series.times, series.values, strict=True) if round(t / window) in shared]
-            for series in found]
-    return np.asarray(rows, dtype=np.float64).sum(axis=0), window
+    shortest = min(len(series.values) for series in found)
+    rows = [series.values[:shortest] for series in found]
+    return np.asarray(rows, dtype=np.float64).sum(axis=0), float(found[0].labels["window"])
 
 
 def steadiness(result: StepResult, policy: StatsPolicy) -> SteadyState:

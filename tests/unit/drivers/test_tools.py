@@ -88,13 +88,19 @@ def test_windows_of_two_jobs_are_added():
     assert len(rows) - len(both) == 2
     assert sum(read.values) == sum(value for _, value, way in both if way == 0)
     assert sum(write.values) == sum(value for _, value, way in both if way == 1)
-    assert read.times == pytest.approx([0.2 * n for n in range(1, 10)])
+    assert read.times == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.401, 1.6, 1.8])
 
 
 def test_windows_of_a_job_that_ended_early_are_left_out():
     log = "200, 10, 0, 0, 0\n400, 11, 0, 0, 0\n200, 20, 0, 0, 0\n"
     (series,) = fio.windows(log, "disk.rate", "1/s", Seconds(0.2), {})
     assert (series.values, series.times) == ((30.0,), (0.2,))
+
+
+def test_windows_of_uneven_length_are_all_kept():
+    log = "124, 30419, 0, 0, 0\n175, 14860, 0, 0, 0\n225, 42940, 0, 0, 0\n279, 19018, 0, 0, 0\n"  # a busy machine
+    (series,) = fio.windows(log, "disk.rate", "1/s", Seconds(0.05), {})
+    assert (series.values, series.times) == ((30419.0, 14860.0, 42940.0, 19018.0), (0.124, 0.175, 0.225, 0.279))
 
 
 def test_a_broken_log_names_its_line():
