@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from harness.errors import Unsupported
 from harness.indicators import Evaluated, Indicator
 from harness.model import Run, Status, Step, StepResult
 from harness.stats.records import StatsPolicy
@@ -72,8 +73,10 @@ def sorted_rounds(cell: Cell) -> Rounds:
 
 def evaluated(cell: Cell, results: Sequence[StepResult],
               policy: StatsPolicy) -> tuple[Evaluated | None, tuple[str, ...]]:
-    """Return the indicator's numbers; a crash is a reason, never a number."""
+    """Return the indicator's numbers; a crash is a reason, never a number. Unsupported is passed on."""
     try:
         return cell.indicator.evaluate(results, policy), ()
+    except Unsupported:
+        raise
     except Exception as error:
         return None, (f"{cell.indicator.id} could not be evaluated: {type(error).__name__}: {error}",)

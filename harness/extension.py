@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from harness import cells, indicators
 from harness.cells import Cell
+from harness.errors import Unsupported
 from harness.indicators import Indicator
 from harness.model import Run
 from harness.stats import plan_repetitions
@@ -43,7 +44,10 @@ def _rounds(cell: Cell, policy: StatsPolicy) -> int:
     rule = cell.run.plan.scenario.repetition
     pilot = cells.sorted_rounds(dataclasses.replace(
         cell, steps=tuple(step for step in cell.steps if step.round < rule.rounds)))
-    evaluated, _ = cells.evaluated(cell, pilot.complete, policy)
+    try:
+        evaluated, _ = cells.evaluated(cell, pilot.complete, policy)
+    except Unsupported:
+        return 0
     scores = _positive(evaluated.scores, cell.indicator.unit) if evaluated else ()
     if len(scores) < 2:
         return 0

@@ -9,6 +9,8 @@ import math
 from contextlib import ExitStack
 from typing import NamedTuple
 
+import msgspec
+
 from harness import telemetry
 from harness.clock import Clock, RealClock
 from harness.model import Series
@@ -25,6 +27,7 @@ class Vantage(NamedTuple):
 
 
 HERE = Vantage()
+SHARED = ("cpu.busy", "cpu.steal")
 
 
 class Surroundings:
@@ -33,6 +36,7 @@ class Surroundings:
     def __init__(self, clock: Clock, vantage: Vantage) -> None:
         self._host = telemetry.watch(clock, source=vantage.source)
         self._inside: dict[str, telemetry.Inside] = {}
+        self._same = False
         self._look = isinstance(clock, RealClock) and vantage.inside
         self._stack = ExitStack()
 
@@ -45,16 +49,23 @@ class Surroundings:
 
     def guest(self, machine: Machine) -> None:
         """Watch a guest too, from now to the end of the step; a guest that is this machine is watched already."""
+        self._same = self._same or not self._look
         if self._look and machine.name not in self._inside:
             self._inside[machine.name] = self._stack.enter_context(telemetry.guest(machine))
 
     def series(self) -> tuple[Series, ...]:
-        """Return what was sampled."""
-        return sum((inside.series() for inside in self._inside.values()), self._host.series())
+        """Return what was sampled; what a guest that is this machine lost to others stands there as the guest's too."""
+        host = self._host.series()
+        same = tuple(msgspec.structs.replace(series, labels=series.labels | {"source": "guest"})
+                     for series in host if self._same and series.metric in SHARED)
+        return sum((inside.series() for inside in self._inside.values()), host + same)
 
     def conditions(self) -> dict[str, float]:
         """Return single numbers about the step; of several guests the worst of each."""
         found = dict(self._host.conditions())
+        if self._same:
+            found |= {name.replace("host.", "guest.", 1): value for name, value in found.items()
+                      if name.removeprefix("host.") in ("busy", "steal", "iowait", "throttled")}
         for inside in self._inside.values():
             for name, value in inside.conditions().items():
                 found[name] = max(value, found.get(name, value))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from harness import cells, extension, indicators, validity
 from harness.cells import Cell
+from harness.errors import Unsupported
 from harness.indicators import Evaluated, Indicator
 from harness.model import Finding, Run, StepResult
 from harness.profile import Clause, Profile
@@ -76,10 +77,13 @@ def _findings(cell: Cell, clauses: Sequence[Clause], judge: _Judge) -> Iterator[
     """Yield the finding of a cell against each requirement, or the one without any."""
     base: dict[str, Any] = {"indicator": cell.indicator.id, "target": cell.run.plan.target, "point": cell.point}
     rounds = cells.sorted_rounds(cell)
-    if rounds.unsupported:
-        yield from (_inapplicable(base, clause, rounds.unsupported) for clause in clauses or (None,))
+    try:
+        if rounds.unsupported:
+            raise Unsupported(rounds.unsupported)
+        found, crash = cells.evaluated(cell, rounds.complete, judge.policy) if rounds.complete else (None, ())
+    except Unsupported as reason:
+        yield from (_inapplicable(base, clause, str(reason)) for clause in clauses or (None,))
         return
-    found, crash = cells.evaluated(cell, rounds.complete, judge.policy) if rounds.complete else (None, ())
     gates = _gates(cell, rounds.complete, found, judge)
     base["gates"] = gates
     if found:
