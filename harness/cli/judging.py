@@ -56,7 +56,7 @@ def report(folders: tuple[Path, ...], profiles: tuple[str, ...], *, lang: str, o
     from harness import verdict
 
     runs, required, findings = _judged(folders, profiles)
-    page = pages.write(runs, findings, required.name if required else "", out, lang=lang, folders=folders)
+    page = pages.write(runs, findings, required, out, lang=lang, folders=folders)
     overall = verdict.overall(findings)
     click.echo(page)
     _say(overall)
