@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 
 from harness.stats.layouts import Counts
-from harness.stats.ranks import rank_of
+from harness.stats.ranks import rank_of, ranks_of
 
 
 def group_blocks(counts: Counts, per_group: int) -> Counts:
@@ -25,21 +25,22 @@ def group_blocks(counts: Counts, per_group: int) -> Counts:
 def resampled_bins(counts: Counts, share: Fraction, draws: int, seed: int) -> Counts:
     """Return the bin of the percentile in each of `draws` resamples of the rows of `counts`, shape (draws,).
 
-    A resample that holds no value at all (every block drawn was empty) repeats the percentile of all data.
+    A resample that holds no value at all (every block drawn was empty) repeats the percentile of all data. Sums run in
+    float64, exact below 2**53 values, because only there matrix products are fast.
     """
     rows = counts.shape[0]
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=draws)
+    weights = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), size=draws).astype(np.float64)
     used = np.flatnonzero(counts.any(axis=0))
-    upto = np.cumsum(counts[:, used], axis=1).T.copy()      # (bins, blocks): values at or below each bin
-    totals = weights @ upto[-1]
-    ranks = np.array([rank_of(share, n) if n else 0 for n in totals.tolist()], dtype=np.int64)
+    upto = np.cumsum(counts[:, used], axis=1, dtype=np.float64)      # values at or below each bin, by block
+    totals = weights @ upto[:, -1]
+    ranks = ranks_of(share, totals.astype(np.int64)).astype(np.float64)
     low, high = np.zeros(draws, dtype=np.int64), np.full(draws, used.size - 1)
     while (low < high).any():
         middle = (low + high) // 2
-        enough = np.einsum("ij,ij->i", weights, upto[middle]) >= ranks
+        columns, place = np.unique(middle, return_inverse=True)     # few: most resamples search the same bins
+        enough = (weights @ upto[:, columns])[np.arange(draws), place] >= ranks
         low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
-    whole = np.searchsorted(upto.sum(axis=1), rank_of(share, int(counts.sum())))
+    whole = np.searchsorted(upto.sum(axis=0), rank_of(share, int(counts.sum())))
     found: Counts = used[np.where(totals > 0, low, whole)]
     return found
 

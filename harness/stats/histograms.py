@@ -195,7 +195,7 @@ def hist_quantile_ci(blocks: Sequence[LatencyHistogram], p: float | Fraction | s
     if not 0 < block_s < math.inf:
         raise ValueError(f"block bootstrap: blocks of {block_s} s; needed is their duration, above 0")
     rows = group_blocks(np.stack([b.counts for b in blocks]), math.ceil(round(policy.block_s / block_s, 9)))
-    point, data = hist_quantile(whole, share), rows.astype(np.float64)
+    point, data = hist_quantile(whole, share), np.stack((*np.nonzero(rows), rows[rows > 0])).astype(np.float64)
     seed = seed_of(policy, about.get("indicator_id", ""), data) if seed is None else seed
     few = rows.shape[0] < BLOCKS_MIN
     lo, hi = (0.0, math.inf) if few else _percentile_interval(rows, share, whole, B or policy.bootstrap, seed, policy)

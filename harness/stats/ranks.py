@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
+
 PER_TAIL = 100      # observations beyond a percentile below which it is called undersampled
 
 
@@ -29,9 +32,17 @@ def rank_of(share: Fraction, n: int, rule: str = "ceil") -> int:
     return min(n, max(1, math.ceil(share * n) if rule == "ceil" else math.floor(share * n + Fraction(1, 2))))
 
 
+def ranks_of(share: Fraction, n: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return `rank_of` for every n of an array (m,), 0 where n is 0; in integers, Python's where int64 is too small."""
+    top, bottom = share.numerator, share.denominator
+    if top * int(n.max(initial=0)) < 1 << 62 and bottom < 1 << 62:
+        return np.minimum(n, np.maximum(1, -(-top * n // bottom)))
+    return np.array([rank_of(share, m) if m else 0 for m in n.tolist()], dtype=np.int64)
+
+
 def needed(share: Fraction) -> int:
     """Return how many observations a percentile below 1 needs, so that 100 of them lie beyond it."""
     return math.ceil(PER_TAIL / (1 - share))
 
 
-__all__ = ["PER_TAIL", "exact_share", "needed", "rank_of"]
+__all__ = ["PER_TAIL", "exact_share", "needed", "rank_of", "ranks_of"]

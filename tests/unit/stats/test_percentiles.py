@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.stats.blocks import group_blocks
+from harness.stats.blocks import group_blocks, resampled_bins
 from harness.stats.histograms import FioLayout, HdrLayout, LatencyHistogram, hist_quantile, hist_quantile_ci
-from harness.stats.ranks import exact_share, needed, rank_of
+from harness.stats.ranks import exact_share, needed, rank_of, ranks_of
 from harness.stats.records import StatsPolicy
 
 PUBLISHED = json.loads((Path(__file__).parents[3] / "tests/data/statistics/histograms.json").read_text())
@@ -55,6 +55,24 @@ def test_quantiles_are_type_one_as_in_r():
                                               ("0.1", 30, 3), (Fraction(1, 3), 9, 3), (0, 9, 1), (1, 9, 9)])
 def test_ranks_are_exact_where_floats_are_not(p, n, rank):
     assert rank_of(exact_share(p), n) == rank
+
+
+@given(shares, st.lists(st.integers(0, 2**53), min_size=1, max_size=20), st.booleans())
+def test_ranks_of_many_are_the_ranks_of_each(p, n, awkward):
+    p = p * Fraction(10**17 + 1, 10**17 + 3) if awkward else p
+    assert ranks_of(p, np.array(n)).tolist() == [rank_of(p, m) if m else 0 for m in n]
+
+
+@given(st.integers(0, 2**32), st.integers(1, 8), shares)
+def test_resampling_finds_the_percentile_of_each_resample(seed, rows, p):
+    """The same draws, put together and searched one by one."""
+    counts = np.random.default_rng(seed).integers(0, 4, (rows, 12))
+    counts[0, 3] += 1
+    weights = np.random.default_rng(1).multinomial(rows, np.full(rows, 1 / rows), size=20)
+    whole = counts.sum(axis=0)
+    for found, drawn in zip(resampled_bins(counts, p, 20, 1), weights @ counts, strict=True):
+        used = drawn if drawn.any() else whole
+        assert found == np.searchsorted(np.cumsum(used), rank_of(p, int(used.sum())))
 
 
 def test_floats_would_get_a_rank_wrong():

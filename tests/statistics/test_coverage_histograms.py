@@ -1,0 +1,70 @@
+"""How well an interval of a percentile, taken within one run, covers: less than it says, and far more than i.i.d.
+
+The latencies of a run share a level that wanders from second to second; the true percentile is known because levels
+and latencies are both normal on the log scale. Thinned by default; `-m statistics` runs the full sizes.
+"""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import signal, special
+
+from harness.stats.histograms import FioLayout, LatencyHistogram, hist_quantile_ci
+from harness.stats.records import StatsPolicy
+from harness.stats.scores import order_indices
+
+SECONDS, RATE, PHI = 120, 50, 0.6
+LEVEL, NOISE, CENTRE = 0.15, 0.3, math.log(1e6)
+LAYOUT = FioLayout()
+
+
+def sizes(full, thin):
+    return pytest.mark.parametrize("sets", [thin, pytest.param(full, marks=pytest.mark.statistics)])
+
+
+def run(rng):
+    """Latencies in ns of one run, shape (seconds, rate)."""
+    steps = rng.normal(size=SECONDS) * math.sqrt(1 - PHI**2)
+    steps[0] /= math.sqrt(1 - PHI**2)
+    level = LEVEL * signal.lfilter([1.0], [1.0, -PHI], steps)
+    return np.exp(CENTRE + level[:, None] + NOISE * rng.normal(size=(SECONDS, RATE))).astype(np.int64)
+
+
+def truth(p):
+    return math.exp(CENTRE + math.hypot(LEVEL, NOISE) * special.ndtri(p)) / 1e9
+
+
+def blocks(latencies, seconds):
+    return [LatencyHistogram.from_samples(part) for part in latencies.reshape(SECONDS // seconds, -1)]
+
+
+def coverage(sets, p, block_s, draws=299):
+    policy, rng, hits = StatsPolicy(block_s=block_s), np.random.default_rng([int(1000 * p), int(block_s)]), 0
+    for _ in range(sets):
+        ci = hist_quantile_ci(blocks(run(rng), int(block_s)), p, block_s=block_s, B=draws, policy=policy).ci
+        hits += ci.lo <= truth(p) <= ci.hi
+    return hits / sets
+
+
+@sizes(full=10_000, thin=200)
+@pytest.mark.parametrize("p", [0.5, 0.99])
+def test_blocks_of_ten_seconds_cover_about_nine_in_ten(p, sets):
+    """Nominal 95 %: with 12 blocks the bootstrap falls short, which is why the result is called descriptive."""
+    assert coverage(sets, p, 10.0) == pytest.approx(0.91, abs=0.03 + 4 * math.sqrt(0.09 * 0.91 / sets))
+
+
+@sizes(full=2000, thin=100)
+def test_blocks_that_are_too_short_cover_less(sets):
+    assert coverage(sets, 0.5, 1.0, 199) <= 0.84 + 4 * math.sqrt(0.16 * 0.84 / sets)
+
+
+@sizes(full=10_000, thin=200)
+def test_requests_taken_for_independent_cover_next_to_nothing(sets):
+    """The order-statistic interval over all requests of a run: right for independent values, worthless here."""
+    rng, p, hits = np.random.default_rng(3), 0.5, 0
+    lo, hi, _ = order_indices(SECONDS * RATE, p, 0.95)
+    for _ in range(sets):
+        ordered = np.sort(run(rng), axis=None)
+        hits += ordered[lo - 1] / 1e9 <= truth(p) <= ordered[hi - 1] / 1e9
+    assert hits / sets <= 0.5
