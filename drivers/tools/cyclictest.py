@@ -45,9 +45,9 @@ class Cyclictest(Record, frozen=True, kw_only=True):
         if not kept:
             raise ToolError(f"{TOOL}: all {overflow:.0f} wake-ups were later than {self.bins} us; take more bins")
         labels = {"tool": TOOL, "policy": "fifo"}
-        extremes = [one("scheduling.latency", "s", found(rf"^# {name} Latencies:\s*(\d+)", text, TOOL, name) * 1e-6,
+        extremes = [one("scheduling.latency", "s", found(rf"^# {name} Latencies:\s*(\d+)", text, TOOL, name) / 1e6,
                         stat=stat, **labels) for stat, name in (("min", "Min"), ("mean", "Avg"), ("max", "Max"))]
-        return [Series(metric="scheduling.latency", unit="s", values=tuple(late * 1e-6 for late, _ in kept),
+        return [Series(metric="scheduling.latency", unit="s", values=tuple(late / 1e6 for late, _ in kept),
                        weights=tuple(float(count) for _, count in kept),
                        labels={"stat": "histogram", "layout": "us", **labels}),
                 *extremes, one("scheduling.overflow", "1", overflow, **labels)]

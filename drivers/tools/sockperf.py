@@ -57,7 +57,7 @@ class Pingpong(Record, frozen=True, kw_only=True):
         for time in times:
             counts[round(time * 100)] = counts.get(round(time * 100), 0) + 1
         kept = sorted(counts.items())
-        return [Series(metric="net.latency", unit="s", values=tuple(step * 1e-8 for step, _ in kept),
+        return [Series(metric="net.latency", unit="s", values=tuple(step / 1e8 for step, _ in kept),
                        weights=tuple(float(count) for _, count in kept),
                        labels={**labels, "stat": "sample", "resolution": "1e-08"}),
                 one("net.loss", "1", dropped / (dropped + seen), **labels),
