@@ -1,8 +1,9 @@
 """The second stage of a two-stage repetition (Stein): how many rounds the spread of the pilot asks for. Pure.
 
 The number is fixed once, from the pilot's spread alone, never from how a verdict looks. The most demanding indicator
-of any point on any target decides for all of them, so that rounds keep pairing. What is then computed from all rounds
-keeps the pilot's spread where that is the larger (`widened`).
+of any point on any target decides for all of them, so that rounds keep pairing; sub-metrics, whose ids have a dot
+(maxima, far tails), ride along. What is then computed from all rounds keeps the pilot's spread where that is the
+larger (`widened`).
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ def wanted(runs: Sequence[Run], policy: StatsPolicy = DEFAULT_POLICY,
     Indicators that the pilot gave no scores for ask for nothing.
     """
     known = indicators.catalogue() if catalogue is None else catalogue
+    main = {id_: indicator for id_, indicator in known.items() if "." not in id_}
     found: dict[str, int] = {}
     for run in runs:
         name, rule = run.plan.scenario.name, run.plan.scenario.repetition
         if rule.rule == "two-stage":
-            asked = (_rounds(cell, policy) for cell in cells.cells([run], known))
+            asked = (_rounds(cell, policy) for cell in cells.cells([run], main))
             found[name] = max(found.get(name, rule.rounds), rule.rounds, *asked)
     return found
 

@@ -39,10 +39,9 @@ class Site:
     vantage: Vantage = HERE
 
 
-def look(placed: Placed, steps: Sequence[Step], size: GuestSize, boots: Boots, note: Note) -> Site:
-    """Return what is found on a target; whatever goes wrong there is noted and never raised."""
-    site = Site(placed, boots)
-    site.facts["controller"] = dict(fingerprint.controller())
+def look(site: Site, steps: Sequence[Step], size: GuestSize, note: Note) -> None:
+    """Fill `site` with what is found on its target; whatever goes wrong there is noted and never raised."""
+    placed, boots = site.placed, site.boots
     try:
         if isinstance(placed.target, Cleans):
             for line in placed.target.clean():
@@ -51,14 +50,13 @@ def look(placed: Placed, steps: Sequence[Step], size: GuestSize, boots: Boots, n
     except Exception as error:  # whatever it is, the other targets can be measured
         boots.given_up = f"the target cannot be used: {_said(error)}"
         note(f"{placed.name}: {boots.given_up}")
-        return site
+        return
     with Round(placed.target, size, boots, note) as machines:
         try:
             _look_around(site, machines, list(uses(steps)), note)
             site.boot = machines.booting
         except Exception as error:
             note(f"{placed.name}: {_said(error)}")
-    return site
 
 
 def compare(before: Facts, site: Site, note: Note) -> None:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from harness import attempt, extension, plan, preflight, scenario, store
+from harness import attempt, extension, fingerprint, plan, preflight, scenario, store
 from harness.errors import InputError, VirtmarkError
 from harness.interrupts import Interrupts, guarded
 from harness.masking import UNMASKED
@@ -152,8 +152,9 @@ class _Session:
 
     def _run(self, targets: Sequence[Placed], stack: ExitStack, *, new: bool) -> None:
         """Look at the targets, make or check the folders, and run every step that has no result yet."""
+        here = dict(fingerprint.controller())
         for placed in targets:
-            self._look(placed, stack)
+            self._look(placed, here, stack)
         if missing := {own.target for own in self.campaign.plans} - self.sites.keys():
             raise InputError(f"target {min(missing)!r} is in the plan but was not given")
         for own, folder in zip(self.campaign.plans, self.folders, strict=True):
@@ -168,15 +169,16 @@ class _Session:
         while self._extend():
             self._run_rounds()
 
-    def _look(self, placed: Placed, stack: ExitStack) -> None:
+    def _look(self, placed: Placed, here: dict[str, str], stack: ExitStack) -> None:
         """Clean and look at one target, and disconnect from it at the end."""
         own = [own for own in self.campaign.plans if own.target == placed.name]
         if own:
             if callable(close := getattr(placed.target, "close", None)):
                 stack.callback(close)
             steps = [step for each in own for step in each.steps]
-            boots = Boots(self.options.boot_failures)
-            self.sites[placed.name] = preflight.look(placed, steps, own[0].scenario.guest, boots, self.note)
+            site = Site(placed, Boots(self.options.boot_failures), {"controller": here})
+            preflight.look(site, steps, own[0].scenario.guest, self.note)
+            self.sites[placed.name] = site
 
     def _reopen(self) -> bool:
         """Count what is done, and remove what a killed run left half-done; false if there is nothing left to do."""

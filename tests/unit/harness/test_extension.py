@@ -50,6 +50,11 @@ def test_the_most_demanding_point_of_any_target_decides():
     assert extension.wanted([run(0.5)]) == {"staged": 12}
 
 
+def test_sub_metrics_ride_along():
+    toy = indicators.catalogue()["TOY-01"]
+    assert extension.wanted([run(0.5)], catalogue={"TOY-01.max": toy}) == {"staged": 5}
+
+
 def test_fixed_rules_ask_for_nothing_and_lost_pilots_for_no_more():
     fixed = msgspec.structs.replace(STAGED, repetition=Repetition(rounds=5))
     assert extension.wanted([run(0.5, scenario=fixed)]) == {}
