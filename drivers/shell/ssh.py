@@ -4,7 +4,8 @@ One connection is shared by all commands. Its master is a session of our own rat
 (`ControlPersist`): it runs the guard script on the far side, so when the controller dies, however it dies, the
 connection ends and the guard kills what was started there and removes what was left. The user's own ssh
 configuration, agent, jump hosts and known hosts apply. Exit status 255 is ambiguous in ssh (its own failure or the
-command's), so the far side says when it was the command's.
+command's), so the far side says when it was the command's; it also says where a command's output begins, because
+start files of the login shell may print.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from harness.errors import TargetError
 from harness.protocols import Completed
 
 CONNECT = 10
+PERSISTENCE = 8
 PATIENCE = 60.0  # for the whole login, slow name servers and start files included
 _OPTIONS = (
     "-T", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT}", "-o", "ServerAliveInterval=15",
@@ -36,9 +38,11 @@ _OPTIONS = (
 _READY = "virtmark-ready"
 _GUARD = f'set -- "$1" $SSH_CONNECTION; echo "{_READY} ${{4:-}}"; set -- "$1"' + guard.SCRIPT
 _PREPARE = f'export PATH="$PATH:{PATH}" LC_ALL=C.UTF-8\n'
-# $1 = working directory, $2 = mark, then the command
+# $1 = working directory, $2 = mark, then the command. The mark divides what start files print from what it prints.
 _COMMAND = _PREPARE + f"""
 mark=$2
+echo "$mark"
+echo "$mark" >&2
 cd "${{1:-.}}" || exit 255
 shift 2
 {guard.MARK}=$mark env "$@"
@@ -132,16 +136,24 @@ class SshJob:
         done = self._client.wait(timeout)
         if done is None:
             return None
-        said = done.stderr.removesuffix(f"{self._mark}\n")
-        if done.code == 255 and said == done.stderr:
-            raise TargetError(f"{self._shell.name}: {last_line(said)}")
-        return dataclasses.replace(done, argv=self._argv, stderr=said)
+        line = f"{self._mark}\n"
+        noise, begun, said = done.stderr.partition(line)
+        ended = said.removesuffix(line)
+        if not begun or (done.code == 255 and ended == said):
+            raise TargetError(f"{self._shell.name}: {last_line(said or noise)}")
+        return dataclasses.replace(done, argv=self._argv, stdout=done.stdout.partition(line)[2], stderr=ended)
 
     def signal(self, name: str) -> None:
-        """Signal on the far side; if that cannot be reached, end the client here."""
+        """Signal on the far side; to kill, until it is gone: a slow login may start it later than this comes.
+
+        If the far side cannot be reached, end the client here.
+        """
         with contextlib.suppress(TargetError):
-            if self._shell.script(guard.SIGNAL_ALL, self._mark, name).wait(CONNECT):
-                return
+            for _ in range(PERSISTENCE if name == "KILL" else 1):
+                if not self._shell.script(guard.SIGNAL_ALL, self._mark, name).wait(CONNECT):
+                    break
+                if name != "KILL" or self._client.wait(1.0):
+                    return
         self._client.signal("KILL")
 
     def drain(self) -> None:

@@ -19,8 +19,10 @@ PERCENTILES = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99, 99.5, 99.9, 99.
 UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 NOTHING = {"min": 0, "max": 0, "mean": 0.0, "stddev": 0.0, "N": 0}
 DEPTHS = {"1": 0.0, "2": 0.0, "4": 0.0, "8": 0.0, "16": 0.0, "32": 100.0, ">=64": 0.0}
-LATENCIES = {"ns": (2, 4, 10, 20, 50, 100, 250, 500, 750, 1000), "us": (2, 4, 10, 20, 50, 100, 250, 500, 750, 1000),
-             "ms": (2, 4, 10, 20, 50, 100, 250, 500, 750, 1000, 2000)}
+BATCHES = {"0": 0.0, "4": 100.0, "8": 0.0, "16": 0.0, "32": 0.0, "64": 0.0, ">=64": 0.0}
+LATENCIES: dict[str, tuple[int | str, ...]] = {
+    "ns": (2, 4, 10, 20, 50, 100, 250, 500, 750, 1000), "us": (2, 4, 10, 20, 50, 100, 250, 500, 750, 1000),
+    "ms": (2, 4, 10, 20, 50, 100, 250, 500, 750, 1000, 2000, ">=2000")}
 SWITCHES = {"time_based"}
 
 
@@ -112,7 +114,7 @@ def _document(argv: Sequence[str], here: Conditions, span: float, parts: dict[st
         "jobname": options.get("name", ""), "groupid": 0, "error": 0, "eta": 2147483647, "elapsed": round(span) + 1,
         "job options": options, **parts, "sync": {"total_ios": 0, "lat_ns": dict(NOTHING)},
         "job_runtime": round(span * 1e3), "usr_cpu": 4.0, "sys_cpu": 20.0, "ctx": 1000, "majf": 0, "minf": 40,
-        "iodepth_level": DEPTHS, "iodepth_submit": {**DEPTHS, "0": 0.0}, "iodepth_complete": {**DEPTHS, "0": 0.0},
+        "iodepth_level": DEPTHS, "iodepth_submit": BATCHES, "iodepth_complete": BATCHES,
         **{f"latency_{unit}": {str(step): 0.0 for step in steps} for unit, steps in LATENCIES.items()},
         "latency_depth": int(options.get("iodepth", 1)), "latency_target": 0, "latency_percentile": 100.0,
         "latency_window": 0}
@@ -122,15 +124,15 @@ def _document(argv: Sequence[str], here: Conditions, span: float, parts: dict[st
 
 def _logs(asked: Options, here: Conditions, rate: float, ways: dict[str, float], span: float,
           jobs: int) -> dict[str, bytes]:
-    """Return fio's logs of averages: a line for each window, direction and job."""
+    """Return fio's logs of averages: a line for each window and direction; the jobs come one after the other."""
     found = {}
     step = asked.number("log_avg_msec", 1000)
     block = size(asked.text("bs", "4k"))
     for kind, scale in (("iops", 1.0), ("bw", block / 1024)):
         if prefix := asked.text(f"write_{kind}_log"):
             lines = [f"{round(number * step)}, {round(here.around(rate * share * scale / jobs))}, {way}, 0, 0"
-                     for number in range(1, int(span * 1e3 / step) + 1)
-                     for way, share in enumerate(ways.values()) if share for _ in range(jobs)]
+                     for _ in range(jobs) for number in range(1, int(span * 1e3 / step) + 1)
+                     for way, share in enumerate(ways.values()) if share]
             found[f"{prefix}_{kind}.log"] = ("\n".join(lines) + "\n").encode()
     return found
 

@@ -37,7 +37,7 @@ def iperf3(argv: Sequence[str], here: Conditions) -> Answer:
         "connected": [{"socket": 5 + 2 * i, "local_host": "192.0.2.1", "local_port": 40000 + i, "remote_host": to,
                        "remote_port": port} for i in range(streams)],
         "timestamp": {"time": "", "timesecs": int(EPOCH + here.now)}, "connecting_to": {"host": to, "port": port},
-        "tcp_mss_default": 1448, "target_bitrate": int(asked.number("bitrate")),
+        **({} if udp else {"tcp_mss_default": 1448}), "target_bitrate": int(asked.number("bitrate")),
         "test_start": {"protocol": "UDP" if udp else "TCP", "num_streams": streams,
                        "blksize": int(asked.number("length", 131072)), "omit": int(asked.number("omit")),
                        "duration": int(time), "bytes": 0, "blocks": 0, "reverse": 0, "tos": 0}}
