@@ -34,7 +34,7 @@ class Fill(Record, frozen=True, kw_only=True):
 
     def parse(self, text: str) -> None:
         """Raise ToolError unless all of it was written."""
-        read = _sound(document(text, TOOL))
+        read = sound(document(text, TOOL))
         written = read.number("jobs", 0, "write", "io_bytes")
         if written < self.size * self.loops:
             raise ToolError(f"{TOOL}: wrote {written:.0f} of {self.size * self.loops:.0f} bytes of {self.file}")
@@ -84,7 +84,7 @@ class Load(Record, frozen=True, kw_only=True):
 
     def parse(self, text: str) -> list[Series]:
         """Return rate, bandwidth and latency of each direction that did any I/O."""
-        read = _sound(document(text, TOOL))
+        read = sound(document(text, TOOL))
         labels = {"tool": TOOL, "engine": self.engine, "direct": str(int(self.direct)), "block": f"{self.block:.0f}",
                   "size": f"{self.size:.0f}"}
         series = job(read, 0, labels)
@@ -150,7 +150,7 @@ def version(read: Document) -> str:
     return said.removeprefix("fio-")
 
 
-def _sound(read: Document) -> Document:
+def sound(read: Document) -> Document:
     """Return `read` if its version is known and no job of it failed."""
     version(read)
     jobs = read.at("jobs")

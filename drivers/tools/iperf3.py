@@ -40,7 +40,7 @@ class Tcp(Record, frozen=True, kw_only=True):
 
     def parse(self, text: str) -> list[Series]:
         """Return received bandwidth, the sender's windows, retransmissions and the TCP's own round-trip time."""
-        read = _sound(document(text, TOOL))
+        read = sound(document(text, TOOL))
         return noted(tcp(read), read.notes)
 
 
@@ -62,7 +62,7 @@ class Udp(Record, frozen=True, kw_only=True):
 
     def parse(self, text: str) -> list[Series]:
         """Return jitter in s, lost share of the datagrams, their number, and the received bandwidth."""
-        read = _sound(document(text, TOOL))
+        read = sound(document(text, TOOL))
         return noted(udp(read), read.notes)
 
 
@@ -113,7 +113,7 @@ def version(read: Document) -> str:
     return said.removeprefix("iperf ")
 
 
-def _sound(read: Document) -> Document:
+def sound(read: Document) -> Document:
     """Return `read` if it is the result of a test that went through."""
     if error := read.data.get("error"):
         raise ToolError(f"{TOOL}: {error}")

@@ -40,6 +40,8 @@ def steadiness(result: StepResult, policy: StatsPolicy) -> SteadyState:
 
 def steady(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check, ...]:
     """Return the gate of STO-07 over all steps: one that is not steady fails it, one too short leaves it open."""
+    if mute := [result.step.id for result in results if not pick(result, "disk.rate", stat="series")]:
+        return (Check("steady state", None, None, None, f"{mute[0]}: no rate per window was recorded"),)
     found = [(result, steadiness(result, policy)) for result in results]
     answers = {state.steady for _, state in found}
     passed = False if False in answers else None if None in answers else True
