@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from harness import cells, extension, indicators, validity
@@ -50,12 +50,13 @@ def judge(runs: Sequence[Run], profile: Profile | None = None, *, policy: StatsP
     for target in dict.fromkeys(run.plan.target for run in runs):
         own = [run for run in runs if run.plan.target == target]
         found = list(cells.cells(own, known))
-        checks = {id(result): validity.gates(result, limits) for cell in found for result in cell.results}
+        checks = {id(result): validity.gates(result, limits) for run in own for result in run.results}
+        by = _Judge(policy, limits, checks)
         met: set[Clause] = set()
         for cell in found:
             due = [clause for clause in clauses if clause.covers(cell.indicator.id, cell.point)]
             met.update(due)
-            findings += _findings(cell, due, _Judge(policy, limits, checks))
+            findings += _findings(cell, due, by)
         findings += [_not_run(target, clause) for clause in clauses if clause not in met]
     return findings
 
@@ -68,9 +69,19 @@ def overall(findings: Iterable[Finding]) -> Overall:
 
 @dataclass(frozen=True)
 class _Judge:
+    """By what is judged; the checks of steps, and of rounds together, are kept, since several indicators share them."""
+
     policy: StatsPolicy
     limits: GateLimits
     checks: Mapping[int, tuple[Check, ...]]
+    together: dict[tuple[int, ...], tuple[Check, ...]] = field(default_factory=dict)
+
+    def campaign(self, cell: Cell, results: Sequence[StepResult]) -> tuple[Check, ...]:
+        """Return the checks of the rounds of a cell together."""
+        key = tuple(map(id, results))
+        if results and key not in self.together:
+            self.together[key] = validity.campaign_gates(results, self.limits, facts=cell.run.facts)
+        return self.together.get(key, ())
 
 
 def _findings(cell: Cell, clauses: Sequence[Clause], judge: _Judge) -> Iterator[Finding]:
@@ -109,15 +120,15 @@ def _inapplicable(base: Mapping[str, Any], clause: Clause | None, reason: str) -
 
 def _gates(cell: Cell, results: Sequence[StepResult], found: Evaluated | None, judge: _Judge) -> tuple[Check, ...]:
     """Return the worst check of each gate over all steps, then what concerns the rounds together."""
-    worst: dict[str, tuple[int, Check]] = {}
+    worst: dict[str, tuple[int, int, Check]] = {}
     for result in results:
         for check in judge.checks[id(result)]:
             rank = _severity(check)
             if check.name not in worst or rank > worst[check.name][0]:
-                note = f"{check.note} [round {result.step.round}]" if check.note and rank != 1 else check.note
-                worst[check.name] = rank, replace(check, note=note)
-    together = validity.campaign_gates(results, judge.limits, facts=cell.run.facts) if results else ()
-    return (*(check for _, check in worst.values()), *together, *(found.checks if found else ()))
+                worst[check.name] = rank, result.step.round, check
+    steps = (replace(check, note=f"{check.note} [round {number}]") if check.note and rank != 1 else check
+             for rank, number, check in worst.values())
+    return (*steps, *judge.campaign(cell, results), *(found.checks if found else ()))
 
 
 def _honest(found: Evaluated, cell: Cell) -> Estimate:
