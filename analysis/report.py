@@ -1,0 +1,85 @@
+"""The report: one self-contained HTML page, its charts as files, and the findings for machines.
+
+    out/report.html  findings.json  findings.csv  charts/*.svg *.png  evidence/*.sha256
+
+Nothing is measured or judged here, nothing is fetched, and the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from analysis import charts, export, page
+from analysis.charts import Absence, Picture
+from analysis.rows import Material, material
+from analysis.words import Words
+from harness.errors import InputError
+from harness.model import Finding, Run
+from harness.profile import Profile
+
+TEMPLATES = Path(__file__).parent / "templates"
+PAGE = "report.html"
+
+
+def write(runs: Sequence[Run], findings: Iterable[Finding], profile: Profile | None, out: Path, *, lang: str = "en",
+          folders: Sequence[Path] = ()) -> Path:
+    """Write the report into `out` and return its page; `profile` is what the findings were judged against.
+
+    `folders` are the run folders in the order of `runs`. InputError where `out` cannot be written.
+    """
+    found, words = tuple(findings), Words(lang)
+    gathered = material(runs, found, folders)
+    drawn = draw(gathered, words)
+    for picture in drawn:
+        if isinstance(picture, Picture):
+            _put(out / "charts" / f"{picture.chart.slug}.svg", picture.svg.encode())
+            _put(out / "charts" / f"{picture.chart.slug}.png", picture.png)
+    for number, kept in enumerate(export.evidence(gathered), 1):
+        _put(out / "evidence" / f"{charts.slug(kept.party.target, str(number))}.sha256", kept.listing.encode())
+    _put(out / "findings.json", export.findings_json(found).encode())
+    _put(out / "findings.csv", export.findings_csv(gathered.rows).encode())
+    _put(out / PAGE, html(gathered, drawn, profile, words).encode())
+    return out / PAGE
+
+
+def draw(gathered: Material, words: Words) -> list[Picture | Absence]:
+    """Draw all charts that the material allows."""
+    return [charts.rendered(item) if isinstance(item, charts.Chart) else item for item in charts.plan(gathered, words)]
+
+
+def html(gathered: Material, drawn: Sequence[Picture | Absence], profile: Profile | None,
+         words: Words) -> str:
+    """Return the page; every text is escaped, only the SVG of charts is taken as markup."""
+    return environment().get_template("report.html.j2").render(page.context(gathered, drawn, profile, words))
+
+
+def environment() -> jinja2.Environment:
+    """Return the templates, with escaping on and unknown names refused."""
+    made = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
+                              undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.globals["asset"] = asset
+    return made
+
+
+def asset(name: str) -> Markup:
+    """Return one of the project's own files as markup, to be put into the page as it is."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}; choose another directory with -o") from None
