@@ -7,6 +7,7 @@ import pytest
 
 from harness.cli import main
 
+DATA = Path(__file__).parents[2] / "data/tools"
 SCENARIO = """
 name = "short"
 title = "Short"
@@ -178,3 +179,25 @@ def test_schema_is_json_schema(kind, capsys):
 def test_clean_on_a_target_that_keeps_nothing(capsys):
     assert main(["clean", "bare"]) == 0
     assert "leaves nothing" in capsys.readouterr().err
+
+
+def test_import_makes_a_run_that_judge_accepts(tmp_path, capsys):
+    recorded = DATA / "fio/randread-qd32.txt"
+    assert main(["import", "fio", str(recorded), "--out", str(tmp_path), "--target", "theirs"]) == 0
+    folder = capsys.readouterr().out.strip()
+    assert next(Path(folder, "raw").rglob("*.*")).read_bytes() == recorded.read_bytes()
+    main(["judge", folder, "--json"])
+    assert {finding["target"] for finding in json.loads(capsys.readouterr().out)["findings"]} == {"theirs"}
+
+
+@pytest.mark.parametrize(("tool", "text", "words"), [
+    ("fio", "", ["nothing"]), ("fio", "fio: failed to load engine\n", ["failed to load engine"]),
+    ("netperf", "x", ["'netperf' is unknown", "fio, iperf3, sysbench"]),
+])
+def test_import_refuses_by_cause(tmp_path, capsys, tool, text, words):
+    path = tmp_path / "their.json"
+    path.write_text(text)
+    assert main(["import", tool, str(path), "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert all(word in said for word in words), said
