@@ -37,6 +37,7 @@ class Setting:
     lacking: Mapping[tuple[str, str], str]
     wall: Callable[[], str]
     extra: Mapping[str, float] = field(default_factory=dict)
+    note: Callable[[str], None] = lambda text: None
 
 
 def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
@@ -64,6 +65,8 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
         _stop_if_full(problem)
         recorder.keep(f"{recorder.number():02d}-traceback.txt", traceback.format_exc().encode(), source="controller")
         status, error = Status.BROKEN, f"{type(problem).__name__}: {problem}"
+    for text in seen.notes():
+        setting.note(text)
     conditions = seen.conditions() | dict(setting.extra)
     if machines.booting > booted:
         conditions["boot"] = machines.booting - booted

@@ -118,6 +118,7 @@ class _Session:
     def __init__(self, campaign: Campaign, folders: Sequence[Path], watch: Watch, options: Options) -> None:
         self.campaign, self.folders, self.watch, self.options = campaign, folders, watch, options
         self.mask = UNMASKED
+        self.noted: set[str] = set()
         self.sites: dict[str, Site] = {}
         self.journals: list[Journal] = []
         self.done: list[set[str]] = [set() for _ in folders]
@@ -149,6 +150,12 @@ class _Session:
     def note(self, text: str) -> None:
         """Tell whoever watches, without secrets."""
         self.watch.note(self.mask.text(text))
+
+    def note_once(self, text: str) -> None:
+        """Tell what every step would tell again."""
+        if text not in self.noted:
+            self.noted.add(text)
+            self.note(text)
 
     def _run(self, targets: Sequence[Placed], stack: ExitStack, *, new: bool) -> None:
         """Look at the targets, make or check the folders, and run every step that has no result yet."""
@@ -209,7 +216,7 @@ class _Session:
         site = self.sites[own.target]
         setting = attempt.Setting(
             folder=self.folders[block.plan], seed=own.seed, mask=site.placed.mask, vantage=site.vantage,
-            lacking=site.lacking, wall=self.options.now,
+            lacking=site.lacking, wall=self.options.now, note=self.note_once,
             extra={"round.resumed": 1.0} if len(todo) < len(block.steps) else {})
         with Round(site.placed.target, own.scenario.guest, site.boots, self.note) as machines:
             for step in todo:

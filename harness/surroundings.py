@@ -72,5 +72,5 @@ class Surroundings:
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def notes(self) -> tuple[str, ...]:
-        """Return what could not be watched, and why."""
-        return sum((inside.notes for inside in self._inside.values()), tuple(self._host.notes))
+        """Return which guests could not be watched, and why."""
+        return sum((inside.notes for inside in self._inside.values()), ())
