@@ -124,7 +124,7 @@ GATES = (
     Gate("host.frequency", frequency_drop, "frequency_drop_warn", None, "1",
          "under load the CPU frequency fell by {value} below its highest in the same step"),
     Gate("load.before", load_before, "load_before_warn", None, "1",
-         "before the step began, other work already took {value} of the CPUs"),
+         "before the step began, other work already asked for {value} of the CPUs"),
     Gate("telemetry.cost", cost, "telemetry_cost_warn", None, "1",
          "watching the step took {value} of a core"),
     Gate("guest.telemetry.cost", seen("guest.telemetry.cost"), "guest_telemetry_cost_warn", None, "1",

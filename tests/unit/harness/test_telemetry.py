@@ -274,6 +274,12 @@ class Shell:
             child.stdout.close()
 
 
+    def run(self, argv, *, timeout):
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+        self.rehearsal = done.stdout
+        return Completed(argv=tuple(argv), code=done.returncode, stdout=done.stdout)
+
+
 class Broken(Shell):
     def __init__(self, at):
         self.at = at
@@ -305,8 +311,10 @@ def test_the_sampler_runs_in_a_real_shell(shell):
 
 
 def test_a_guest_is_watched_while_the_step_runs():
-    with telemetry.guest(Shell(), rate=20.0) as inside:
-        pass
+    machine = Shell()
+    with telemetry.guest(machine, rate=20.0) as inside:
+        assert machine.rehearsal.startswith("scope ")  # one start was waited for, without a sample
+        assert "@" not in machine.rehearsal
     assert inside.notes == ()
     used = metric(inside.series(), "memory.used")
     assert len(used.values) >= 2
