@@ -143,8 +143,8 @@ def despike(y: FloatArray) -> tuple[FloatArray, tuple[int, ...]]:
     if n < 5:
         return y.copy(), ()
     middle = np.median(np.lib.stride_tricks.sliding_window_view(y, 5), axis=1)
-    first, last = ([float(np.median(y[:3 + i])) for i in range(2)], [float(np.median(y[n - 4 + i:])) for i in range(2)])
-    rolling = np.concatenate([first, middle, last])
+    # At the ends the median of three: two new points at HEAD are a beginning, one is a spike.
+    rolling = np.concatenate([[np.median(y[:3])] * 2, middle, [np.median(y[-3:])] * 2])
     far = np.abs(y - rolling) > 5 * noise_sd(y)
     return np.where(far, rolling, y), tuple(int(i) for i in np.flatnonzero(far))
 
@@ -152,15 +152,16 @@ def despike(y: FloatArray) -> tuple[FloatArray, tuple[int, ...]]:
 def correlation(y: FloatArray) -> float:
     """Return the lag-one autocorrelation of y (n,) in [0, 0.9] from differences; 0 below 20 points, too few to tell.
 
-    var(x_t - x_{t-2}) / var(x_t - x_{t-1}) is 1 + phi. Both are winsorised at one and the same limit, 3 robust
-    standard deviations of the near differences, so that a step of level hardly passes for correlation.
+    var(x_t - x_{t-2}) / var(x_t - x_{t-1}) is 1 + phi. Differences beyond 3 robust standard deviations, and those of
+    two that contain one, are left out, so that a step of level does not pass for correlation.
     """
     if y.size < _PHI_MIN:
         return 0.0
     near, further = np.diff(y), y[2:] - y[:-2]
-    limit = 3 * 1.4826 * float(np.median(np.abs(near - np.median(near))))
-    below, above = (float(np.mean(np.clip(d, -limit, limit) ** 2)) for d in (near, further))
-    return min(max(above / below - 1, 0.0), 0.9) if below > 0 else 0.0
+    calm = np.abs(near) <= 3 * 1.4826 * float(np.median(np.abs(near - np.median(near))))
+    both = calm[1:] & calm[:-1]
+    below = float(np.mean(near[calm] ** 2)) if both.any() else 0.0
+    return min(max(float(np.mean(further[both] ** 2)) / below - 1, 0.0), 0.9) if below > 0 else 0.0
 
 
 def _best_split(x: FloatArray, shrink: float, policy: StatsPolicy, rng: np.random.Generator) -> tuple[int, float]:
@@ -173,15 +174,27 @@ def _best_split(x: FloatArray, shrink: float, policy: StatsPolicy, rng: np.rando
         return 0, 1.0
     t = np.arange(_EDGE, n - _EDGE + 1)
     weight = np.sqrt(n / (t * (n - t)))
-    centred = x - x.mean()
+    centred = (x - x.mean()) / x.std(ddof=1)
     own = np.abs(np.cumsum(centred)[t - 1]) * weight
-    level = float(own.max()) * shrink * (1 - 1e-12)
+    level = _shrunk(float(own.max()), shrink, n) * (1 - 1e-12)
     exceed = done = 0
     while done < total and exceed + 1 <= policy.alarm_alpha * (total + 1):
         rows = rng.permuted(np.broadcast_to(centred, (min(_CHUNK, total - done), n)), axis=1)
         exceed += int(((np.abs(np.cumsum(rows, axis=1)[:, t - 1]) * weight).max(axis=1) >= level).sum())
         done += len(rows)
     return int(t[own.argmax()]), (exceed + 1) / (done + 1)
+
+
+def _shrunk(z: float, shrink: float, n: int) -> float:
+    """Shrink a standardised step where it is measured against the noise beside it, not against itself.
+
+    z divides by the spread of the whole segment, step included; t by that around the two means. Correlated noise
+    inflates t by 1 / shrink, so a step far above the noise stays one.
+    """
+    if shrink == 1.0:
+        return z
+    t = shrink * z * math.sqrt((n - 2) / max(n - 1 - z * z, 1e-12))
+    return t * math.sqrt((n - 1) / (n - 2 + t * t))
 
 
 def _merged(y: FloatArray, edges: list[int], least: float) -> list[int]:

@@ -99,14 +99,14 @@ def rank_vendors(scores: Mapping[str, npt.ArrayLike], direction: Direction, floo
 def compact_letters(order: Sequence[str], different: Collection[Pair]) -> dict[str, str]:
     """Return the letters of each name: two names share one unless they are in `different` (in any order).
 
-    Insert and absorb (Piepho 2004); letters follow `order`, so the first name has an a.
+    Insert and absorb (Piepho 2004), then letters that add nothing are dropped; the first name of `order` has an a.
     """
     groups = [frozenset(order)]
     for a, b in different:
         split = [g - {x} for g in groups if {a, b} <= g for x in (a, b)]
         groups = _maximal([g for g in groups if not {a, b} <= g] + split)
     place = {name: i for i, name in enumerate(order)}
-    groups.sort(key=lambda g: sorted(place[name] for name in g))
+    groups = _needed(sorted(groups, key=lambda g: sorted(place[name] for name in g)))
     names = [_letter(i) for i in range(len(groups))]
     return {name: "".join(letter for letter, g in zip(names, groups, strict=True) if name in g) for name in order}
 
@@ -163,6 +163,15 @@ def _maximal(groups: Iterable[frozenset[str]]) -> list[frozenset[str]]:
         if group and not any(group <= other for other in kept):
             kept.append(group)
     return kept
+
+
+def _needed(groups: list[frozenset[str]]) -> list[frozenset[str]]:
+    """Drop, last first, each group whose members and pairs all stand together in some other group."""
+    for group in reversed(groups):
+        others = [g for g in groups if g != group]
+        if all(any({a, b} <= g for g in others) for a in group for b in group):
+            groups = others
+    return groups
 
 
 def _letter(i: int) -> str:

@@ -60,7 +60,7 @@ def test_every_estimate_is_complete(f):
     parts = dict(found.budget.u_b)
     assert parts == {"resolution": pytest.approx(0.01 / math.sqrt(12)), "clock": 0.02}
     assert found.budget.u_c == pytest.approx(math.sqrt(found.budget.u_a**2 + 0.01**2 / 12 + 0.02**2))
-    assert found.budget.U == pytest.approx(found.budget.k * found.budget.u_c)
+    assert pytest.approx(found.budget.k * found.budget.u_c) == found.budget.U
 
 
 @pytest.mark.parametrize("f", TWO)

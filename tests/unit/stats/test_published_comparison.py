@@ -150,7 +150,7 @@ def test_usl_at_its_bound_is_amdahls_law_and_has_no_peak():
 def stats_free_fit(n, x):
     from scipy.optimize import curve_fit
 
-    return curve_fit(lambda m, a, b, g: g * m / (1 + a * (m - 1) + b * m * (m - 1)), np.array(n, float), x, [0.1, 0, 20])
+    return curve_fit(lambda m, a, b, g: g * m / (1 + a * (m - 1) + b * m * (m - 1)), np.array(n, float), x, [0.1, 0, 9])
 
 
 @pytest.mark.parametrize(("name", "alpha"), [("step", 0.01), ("sequence", 0.05)])
