@@ -117,7 +117,7 @@ def _fio_job(read: Document, index: int, options: Mapping[str, str]) -> Measured
     if size := _size(options.get("bs", "4k")):
         params["block"] = f"{size}B"
     runtime = max(read.number("jobs", index, op, "runtime") for op in ("read", "write")) / 1e3
-    params["duration"] = f"{runtime:.0f}s"
+    params |= {"duration": f"{runtime:.0f}s", "window": "none"}  # fio's JSON holds no history of rates
     return Measured(workload="disk", stage=_name(read.at("jobs", index).get("jobname", "job")), params=params,
                     series=noted(series, read.notes), elapsed=runtime, version=fio.version(read),
                     started=float(read.data.get("timestamp_ms", 0)) / 1e3 - runtime)

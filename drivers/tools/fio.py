@@ -71,7 +71,7 @@ class Load(Record, frozen=True, kw_only=True):
         line += [f"--ramp_time={milliseconds(self.ramp)}"] if self.ramp else []
         line += [f"--rwmixread={self.mix * 100:.0f}"] if self.pattern == "randrw" else []
         line += self._rated() if self.rate else []
-        line += [f"--write_iops_log={self.logs}", f"--write_bw_log={self.logs}", "--per_job_logs=0",
+        line += [f"--write_iops_log={self.logs}", "--per_job_logs=0",
                  f"--log_avg_msec={self.window * 1e3:.0f}"] if self.logs else []
         return [*line, "--output-format=json+"]
 

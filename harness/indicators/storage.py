@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from harness import stats
-from harness.indicators.base import Indicator, Method, both, given, overhead, pick, quantity, single, value, where
+from harness.indicators.base import Indicator, Method, both, given, overhead, pick, quantity, single, value
 from harness.indicators.percentiles import bin_width, histogram_gate, of_histogram
 from harness.model import Step, StepResult
 from harness.stats.inputs import FloatArray
@@ -112,6 +112,11 @@ def at_light_load(step: Step) -> bool:
     return given(step, "depth") == 1 or quantity(step, "load", "1") < 1
 
 
+def watched(step: Step) -> bool:
+    """Return whether a step in the guest leaves a history of rates; imported results leave none (window = "none")."""
+    return given(step, "where") == "guest" and given(step, "window") != "none"
+
+
 def pattern(*names: str) -> dict[str, object]:
     """Return the predicate of saturating steps of these patterns in the guest."""
     return {"applies": lambda step: given(step, "pattern") in names and given(step, "where") == "guest"
@@ -165,10 +170,10 @@ INDICATORS: tuple[Indicator, ...] = (
              definition="Relative increase of the 99th percentile of completion times in the guest, paired by round."),
     single(Method(score=excursion, estimator=stats.mean_ci, gates=(steady,)), id="STO-07",
            name="Steady state, range", name_zh="存储稳态判定（极差）", unit="1", direction=DOWN, **COMMON,
-           applies=where("guest"), definition="Range of the rate over the last five minutes over its mean, by minutes.",
+           applies=watched, definition="Range of the rate over the last five minutes over its mean, by minutes.",
            source="SNIA SSS PTS (20 %)"),
     single(Method(score=slope, estimator=stats.mean_ci, gates=(steady,)), id="STO-07.slope",
            name="Steady state, slope", name_zh="存储稳态判定（斜率）", unit="1", direction=DOWN, **COMMON,
-           applies=where("guest"), definition="Rise of the line fitted to the same five values, over their mean.",
+           applies=watched, definition="Rise of the line fitted to the same five values, over their mean.",
            source="SNIA SSS PTS (10 %)"),
 )

@@ -30,7 +30,7 @@ def test_fio_becomes_rounds_of_a_disk_point():
     said = json.loads(FIO.read_text())["jobs"][0]
     assert evaluate(run, "STO-01").scores == (said["read"]["iops"], said["read"]["iops"])
     assert run.results[0].step.params == {"pattern": "randread", "depth": 32, "jobs": 1, "block": "4096B",
-                                          "duration": "1s"}
+                                          "duration": "1s", "window": "none"}
     assert run.facts["guest"] == {"tool.fio": "3.33"}
     assert (run.version, run.plan.target) == ("9", "theirs")
     assert all(result.status is Status.DONE for result in run.results)
@@ -41,6 +41,7 @@ def test_what_is_not_in_the_file_stays_open():
     run = imported.load("fio", [FIO]).run
     (check,) = [each for each in evaluate(run, "STO-01").checks if each.name == "steady state"]
     assert (check.passed, check.note.partition(": ")[2]) == (None, "no rate per window was recorded")
+    assert not catalogue()["STO-07"].applies(run.results[0].step)
     network = imported.load("iperf3", [DATA / "iperf3" / "tcp-4.out"]).run
     assert not [row.id for row in catalogue().values() if row.applies(network.results[0].step)
                 and row.workload == "network"]
