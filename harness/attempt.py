@@ -28,7 +28,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Under what a step runs; `lacking` says why steps cannot run, by workload and by the place of its commands."""
+    """Under what steps run.
+
+    `lacking` says why steps cannot run, by workload and by the place of its commands; `seconds` how long each is
+    expected to take, by its order.
+    """
 
     folder: Path
     seed: int
@@ -36,6 +40,7 @@ class Setting:
     vantage: Vantage
     lacking: Mapping[tuple[str, str], str]
     wall: Callable[[], str]
+    seconds: Mapping[int, float] = field(default_factory=dict)
     extra: Mapping[str, float] = field(default_factory=dict)
     note: Callable[[str], None] = lambda text: None
 
@@ -44,7 +49,7 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
     """Run one step on the machines of its round; times of the result are in s since it began."""
     clock, started, booted = machines.target.clock, setting.wall(), machines.booting
     recorder = Recorder(setting.folder, step, clock, setting.mask)
-    seen = Surroundings(clock, setting.vantage)
+    seen = Surroundings(clock, setting.vantage, setting.seconds.get(step.order, 0.0))
     records: list[Series | Event] = []
     status, error = Status.DONE, ""
     try:

@@ -123,7 +123,8 @@ class _Session:
         self.journals: list[Journal] = []
         self.done: list[set[str]] = [set() for _ in folders]
         self.counts: Counter[Status] = Counter()
-        self.remaining = Remaining(plan.Forecast(0.0, 0.0, {}))
+        self.forecast = plan.Forecast(0.0, 0.0, {})
+        self.remaining = Remaining(self.forecast)
         self.interrupts = Interrupts(self.note)
 
     def carry_out(self, targets: Sequence[Placed], *, new: bool) -> Outcome:
@@ -204,7 +205,8 @@ class _Session:
     def _run_rounds(self) -> None:
         """Run every step that has no result yet, round by round."""
         boots = {name: site.boot for name, site in self.sites.items() if site.boot is not None}
-        self.remaining = Remaining(plan.estimate(self.campaign, boots), self._open_steps())
+        self.forecast = plan.estimate(self.campaign, boots)
+        self.remaining = Remaining(self.forecast, self._open_steps())
         self.watch.campaign(self.campaign, self.remaining.steps, self.remaining.seconds)
         for block in plan.blocks(self.campaign):
             if todo := [step for step in block.steps if step.id not in self.done[block.plan]]:
@@ -217,6 +219,7 @@ class _Session:
         setting = attempt.Setting(
             folder=self.folders[block.plan], seed=own.seed, mask=site.placed.mask, vantage=site.vantage,
             lacking=site.lacking, wall=self.options.now, note=self.note_once,
+            seconds=self.forecast.steps,
             extra={"round.resumed": 1.0} if len(todo) < len(block.steps) else {})
         with Round(site.placed.target, own.scenario.guest, site.boots, self.note) as machines:
             for step in todo:

@@ -28,13 +28,14 @@ class Vantage(NamedTuple):
 
 HERE = Vantage()
 SHARED = ("cpu.busy", "cpu.steal")
+SAMPLES, FASTEST, SLOWEST = 600, 10.0, 1.0  # more of a step of ten minutes would only make the run folder large
 
 
 class Surroundings:
     """The watches of one step, as a context; series and conditions are there after it ended."""
 
-    def __init__(self, clock: Clock, vantage: Vantage) -> None:
-        self._host = telemetry.watch(clock, source=vantage.source)
+    def __init__(self, clock: Clock, vantage: Vantage, seconds: float = 0.0) -> None:
+        self._host = telemetry.watch(clock, source=vantage.source, rate=rate(seconds))
         self._inside: dict[str, telemetry.Inside] = {}
         self._same = False
         self._look = isinstance(clock, RealClock) and vantage.inside
@@ -58,7 +59,7 @@ class Surroundings:
         host = self._host.series()
         same = tuple(msgspec.structs.replace(series, labels=series.labels | {"source": "guest"})
                      for series in host if self._same and series.metric in SHARED)
-        return sum((inside.series() for inside in self._inside.values()), host + same)
+        return tuple(map(_rounded, sum((inside.series() for inside in self._inside.values()), host + same)))
 
     def conditions(self) -> dict[str, float]:
         """Return single numbers about the step; of several guests the worst of each."""
@@ -74,3 +75,14 @@ class Surroundings:
     def notes(self) -> tuple[str, ...]:
         """Return which guests could not be watched, and why."""
         return sum((inside.notes for inside in self._inside.values()), ())
+
+
+def rate(seconds: float) -> float:
+    """Return how often, in 1/s, a step of about `seconds` is sampled; long ones so that `SAMPLES` come together."""
+    return min(FASTEST, max(SLOWEST, SAMPLES / seconds)) if seconds > 0 else FASTEST
+
+
+def _rounded(series: Series) -> Series:
+    """Return what was sampled to six digits, which is more than it is worth, and less than half the bytes."""
+    values, times = (tuple(float(f"{number:.6g}") for number in column) for column in (series.values, series.times))
+    return msgspec.structs.replace(series, values=values, times=times)

@@ -1,11 +1,15 @@
 """What is watched around a step, in real time and in simulated time."""
 
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from drivers.shell import Local
+from harness import surroundings
 from harness.clock import FakeClock, RealClock
+from harness.model import Series
+from harness.protocols import Completed
 from harness.surroundings import HERE, Surroundings, Vantage
 
 
@@ -28,6 +32,17 @@ def test_a_guest_that_is_this_machine_shares_what_was_seen():
     assert ("cpu.user", "guest") not in series
 
 
+@pytest.mark.parametrize(("seconds", "per_second"), [(0, 10), (1, 10), (60, 10), (120, 5), (330, 600 / 330), (3600, 1)])
+def test_long_steps_are_sampled_less_often(seconds, per_second):
+    assert surroundings.rate(seconds) == pytest.approx(per_second)
+
+
+def test_samples_are_kept_to_six_digits():
+    series = Series(metric="cpu.busy", unit="1", values=(0.123456789, 1e9 / 3), times=(0.1 + 0.2, 12.3456789))
+    kept = surroundings._rounded(series)
+    assert (kept.values, kept.times) == ((0.123457, 333333000.0), (0.3, 12.3457))
+
+
 def test_a_step_without_a_guest_tells_of_none():
     seen = Surroundings(RealClock(), Vantage("host", inside=False))
     with seen:
@@ -35,17 +50,34 @@ def test_a_step_without_a_guest_tells_of_none():
     assert not [name for name in seen.conditions() if name.startswith("guest.")]
 
 
+class Counting:
+    """A machine that counts what is started on it, and prints nothing."""
+
+    address = "127.0.0.1"
+
+    def __init__(self, name):
+        self.name, self.started, self.running = name, 0, 0
+
+    @contextmanager
+    def start(self, argv):
+        self.started, self.running = self.started + 1, self.running + 1
+        yield self
+        self.running -= 1
+
+    def stop(self):
+        return Completed(argv=("sh",), code=0, stdout="", stderr="")
+
+
 def test_other_guests_are_watched_from_inside_once_each():
     seen = Surroundings(RealClock(), Vantage("controller"))
-    with seen, Local("g1") as one, Local("g2") as two:
+    one, two = Counting("g1"), Counting("g2")
+    with seen:
         for machine in (one, two, one):
             seen.guest(machine)
-        busy(1.3)
-    sources = {(each.labels["source"], each.labels.get("machine")) for each in seen.series()}
-    assert sources == {("controller", None), ("guest", "g1"), ("guest", "g2")}
-    assert "guest.busy" in seen.conditions()
-    assert "controller.busy" in seen.conditions()
-    assert seen.notes() == ()
+        assert (one.running, two.running) == (1, 1)
+    assert (one.started, two.started, one.running, two.running) == (1, 1, 0, 0)
+    assert [note.partition(":")[0] for note in seen.notes()] == ["g1", "g2"]   # they printed nothing to be read
+    assert "controller.cpus" in seen.conditions()
 
 
 def test_in_simulated_time_nothing_is_watched():
