@@ -33,7 +33,7 @@ class Cyclictest(Record, frozen=True, kw_only=True):
     def parse(self, text: str) -> list[Series]:
         """Return the histogram (values in s, weights are counts), the exact extremes, and the overflow."""
         if "Unable to change scheduling policy" in text:
-            raise Unsupported(f"{TOOL}: real-time priority is not allowed here; it takes CAP_SYS_NICE and, under control "
+            raise Unsupported(f"{TOOL}: real-time priority is not allowed here; it takes CAP_SYS_NICE and, in control "
                               "groups of version 1, cpu.rt_runtime_us above 0")
         bins = [(int(late), int(count)) for late, count in re.findall(r"^(\d{6,}) (\d{6,})\s*$", text, re.MULTILINE)]
         if not bins:

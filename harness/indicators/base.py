@@ -59,10 +59,12 @@ class Method:
     """How scores of rounds become an estimate: which statistic, what the instrument resolves, which gates hold.
 
     `resolution` and `u_b` look at the results and give, in the unit of the estimate, the step of the instrument and
-    further standard uncertainties by name.
+    further standard uncertainties by name. `adjusted` looks at all results before any is scored and gives a factor for
+    each: how a part that all rounds must leave out is left out of all of them alike.
     """
 
     score: Score
+    adjusted: Callable[[Sequence[StepResult], StatsPolicy], Score] = lambda results, policy: lambda result: 1.0
     estimator: Estimator = stats.gm_ci
     gates: Sequence[Gate] = ()
     resolution: Callable[[Sequence[StepResult]], float] = lambda results: 0.0
@@ -74,7 +76,7 @@ def single(method: Method, **row: Any) -> Indicator:
     """Return the indicator that takes one score from the one step of each round."""
 
     def evaluate(results: Sequence[StepResult], policy: StatsPolicy) -> Evaluated:
-        found = by_round(results, method.score)
+        found = by_round(results, _scored(method, results, policy))
         about = About(unit=row["unit"], direction=row["direction"], indicator_id=row["id"], measurand=row["name"],
                       policy=policy, resolution=method.resolution(results), u_b=method.u_b(results))
         estimate = method.estimator(list(found.values()), **about)
@@ -87,7 +89,8 @@ def overhead(method: Method, of: Direction, **row: Any) -> Indicator:
     """Return the indicator of what the guest loses against the host below it, paired by round; `of` is the scores'."""
 
     def evaluate(results: Sequence[StepResult], policy: StatsPolicy) -> Evaluated:
-        guest, host = (by_round(only(results, where=side), method.score) for side in ("guest", "host"))
+        score = _scored(method, results, policy)
+        guest, host = (by_round(only(results, where=side), score) for side in ("guest", "host"))
         shared = sorted(guest.keys() & host.keys())
         if not shared:
             raise ValueError(f"{row['id']}: no round has both a guest and a host step")
@@ -99,6 +102,11 @@ def overhead(method: Method, of: Direction, **row: Any) -> Indicator:
         return finished(estimate, losses, method, results, policy)
 
     return Indicator(evaluate=evaluate, unit="1", direction=Direction.LOWER_IS_BETTER, **row)
+
+
+def _scored(method: Method, results: Sequence[StepResult], policy: StatsPolicy) -> Score:
+    factor = method.adjusted([result for result in results if result.status is Status.DONE], policy)
+    return lambda result: method.score(result) * factor(result)
 
 
 def finished(estimate: Estimate, found: Mapping[int, float], method: Method, results: Sequence[StepResult],

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from harness import stats
-from harness.indicators.base import Indicator, Method, both, given, overhead, pick, quantity, single, value
+from harness.indicators.base import Indicator, Method, Score, both, given, overhead, pick, quantity, single, value
 from harness.indicators.percentiles import bin_width, histogram_gate, of_histogram
 from harness.model import Step, StepResult
 from harness.stats.inputs import FloatArray
@@ -49,6 +49,31 @@ def steady(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check, .
              for check in state.checks if check.passed is passed is not True]
     return (Check("steady state", passed, float(sum(state.steady is True for _, state in found)), float(len(found)),
                   "; ".join(wrong[:2])),)
+
+
+def ramp(results: Sequence[StepResult], policy: StatsPolicy) -> float:
+    """Return when the last of the steps had become steady, in s of its rate per window; 0 where one never did."""
+    seen = [steadiness(result, policy) for result in results if pick(result, "disk.rate", stat="series")]
+    return max((state.start_s for state in seen), default=0.0) if all(state.steady for state in seen) else 0.0
+
+
+def steady_part(results: Sequence[StepResult], policy: StatsPolicy) -> Score:
+    """Return the factor from the mean of a step to that of its steady part, which begins alike in all rounds."""
+    cut = ramp(results, policy)
+
+    def factor(result: StepResult) -> float:
+        values, window = history(result)
+        rest = values[round(cut / window):]
+        return float(rest.mean() / values.mean()) if rest.size else 1.0
+
+    return factor if cut else lambda result: 1.0
+
+
+def steady_throughout(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check, ...]:
+    """Return whether nothing but the steady state is in the latencies: a histogram cannot be cut afterwards."""
+    cut = ramp(results, policy)
+    return (Check("steady from the start", None if cut else True, cut, 0.0,
+                  f"the first {cut:g} s were a ramp; set ramp to at least that" if cut else ""),)
 
 
 def direct(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check, ...]:
@@ -126,13 +151,14 @@ def pattern(*names: str) -> dict[str, object]:
 def percentile(p: float) -> Method:
     """Return how a percentile of completion times is scored."""
     return Method(score=of_histogram("disk.latency", p), u_b=bin_width("disk.latency", p),
-                  gates=(*GATES, open_loop, histogram_gate("disk.latency", p)))
+                  gates=(*LATENCY_GATES, histogram_gate("disk.latency", p)))
 
 
 GATES = (steady, direct)
-RATE = Method(score=value("disk.rate", stat="mean"), gates=GATES)
-BANDWIDTH = Method(score=value("disk.bandwidth", stat="mean"), gates=GATES)
-LATENCY = Method(score=latency, gates=(*GATES, open_loop))
+LATENCY_GATES = (*GATES, steady_throughout, open_loop)
+RATE = Method(score=value("disk.rate", stat="mean"), gates=GATES, adjusted=steady_part)
+BANDWIDTH = Method(score=value("disk.bandwidth", stat="mean"), gates=GATES, adjusted=steady_part)
+LATENCY = Method(score=latency, gates=LATENCY_GATES)
 COMMON = {"area": "storage", "workload": "disk"}
 LIGHT = {"applies": lambda step: at_light_load(step) and given(step, "where") == "guest"}
 PAIRED = "virtmark: paired arms in one round"
@@ -156,7 +182,7 @@ INDICATORS: tuple[Indicator, ...] = (
              name_zh=f"存储时延（{name.upper()}）", unit="s", direction=DOWN, **COMMON, **LIGHT,
              definition=f"{words} percentile of completion times, reads and writes together.", source="SNIA SSS PTS")
       for p, name, words in ((0.99, "p99", "99th"), (0.999, "p999", "99.9th"))),
-    single(Method(score=highest, gates=(*GATES, open_loop)), id="STO-05.max", name="Storage latency, maximum",
+    single(Method(score=highest, gates=LATENCY_GATES), id="STO-05.max", name="Storage latency, maximum",
            name_zh="存储时延（最大值）", unit="s", direction=DOWN, **COMMON, **LIGHT,
            definition="Longest completion time of a step.", source="SNIA SSS PTS"),
     overhead(RATE, UP, id="STO-06", name="Storage virtualization overhead, rate", name_zh="存储虚拟化损耗率（IOPS）",

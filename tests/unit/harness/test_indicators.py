@@ -292,6 +292,22 @@ def test_the_gate_decides_over_the_verdict(series, verdict):
     assert decide(estimate, limit).verdict is verdict
 
 
+def test_a_ramp_is_left_out_of_all_rounds_alike():
+    ramped = history(np.concatenate([np.full(40, 5000.0), np.full(320, 10000.0)])
+                     + 20 * np.random.default_rng(3).standard_normal(360))
+    flat = history(10000 + 20 * np.random.default_rng(4).standard_normal(360))
+    whole = [recorded_disk("randread-qd32", at) for at in range(2)]
+    raw = [sum(each.values[0] for each in step.series if each.metric == "disk.rate") for step in whole]
+    results = [recorded_disk("randread-qd32", at, history=[series]) for at, series in enumerate((ramped, flat))]
+    found = evaluate("STO-01", results)
+    assert check(found, "steady state").passed is True
+    assert found.scores[0] == pytest.approx(raw[0] * np.mean(ramped.values[40:]) / np.mean(ramped.values), rel=1e-3)
+    assert found.scores[1] == pytest.approx(raw[1], rel=1e-3)
+    light = [recorded_disk("randread-qd32", at, history=[series], depth=1) for at, series in enumerate((ramped, flat))]
+    assert check(evaluate("STO-05", light), "steady from the start").passed is None
+    assert check(evaluate("STO-05", light[1:]), "steady from the start").passed is True
+
+
 def test_one_step_that_is_not_steady_spoils_the_point():
     results = [recorded_disk("randread-qd32", at, history=[series]) for at, series in enumerate((FLAT, SHORT, DRIFT))]
     assert check(evaluate("STO-01", results), "steady state").passed is False
