@@ -64,6 +64,9 @@ class Counting:
         yield self
         self.running -= 1
 
+    def run(self, argv, *, timeout, stdin=b""):
+        return self.stop()
+
     def stop(self):
         return Completed(argv=("sh",), code=0, stdout="", stderr="")
 
