@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.stats.inputs import About, FloatArray, Sample, policy_of, seed_of
-from harness.stats.moments import t_quantile
+from harness.stats.inputs import About, FloatArray, Sample, policy_of, seed_from
+from harness.stats.moments import middle, t_quantile
 from harness.stats.records import DEFAULT_POLICY, Budget, Check, Estimate, Interval, Scale, StatsPolicy
 
 CODE_VERSION = "stats-1"  # changes when the same data would give other numbers
@@ -58,27 +58,33 @@ def _half(ci: Interval, logs: bool) -> float:
     return (math.log(ci.hi / ci.lo) if logs else ci.hi - ci.lo) / 2
 
 
-def dress(found: Estimate, sample: Sample, about: About, shape: Sequence[FloatArray] = ()) -> Estimate:
-    """Return `found` (what a method says, see `bare`) with every common field filled in.
+def dress(found: Estimate, sample: Sample, about: About, *, shape: Sequence[FloatArray] = (),
+          second: Estimate | None = None) -> Estimate:
+    """Return `found` (what a method says, see `bare`) with every common field filled in, and its second opinion.
 
     Adds unit, hashes, seed, the whole uncertainty budget, outlier flags, the checks on shape and number of runs. An
     interval without width becomes the resolution of the instrument. `shape` are the arrays whose form is judged where
-    they are not the scores themselves (or their logarithms, on the log scale).
+    they are not the scores themselves (or their logarithms, on the log scale). `second` is dressed the same way.
     """
-    policy = policy_of(about)
+    policy, name = policy_of(about), about.get("indicator_id", "")
     parts = tuple(shape) or (np.log(sample.values) if found.scale is Scale.LOG else sample.values,)
     flagged, warnings, checks = _looks(parts, policy)
     resolution = about.get("resolution", 0.0) if found.resolution == 0 else found.resolution
-    budget = _budget(found, about, resolution)
-    interval, constant = _never_without_width(found, budget)
-    return dataclasses.replace(
-        found, ci=interval, n=found.n or sample.n, n_by_level=sample.n_by_level, unit=about.get("unit", found.unit),
-        direction=about.get("direction", found.direction), indicator_id=about.get("indicator_id", ""),
-        measurand=about.get("measurand", found.measurand), budget=budget,
-        resolution=resolution, noise_floor=about.get("noise_floor"), assumptions=found.assumptions + checks,
-        warnings=tuple(dict.fromkeys(sample.warnings + found.warnings + warnings + constant)), flagged=flagged,
-        excluded=tuple(about.get("excluded", ())), policy_hash=policy.hash, data_hash=sample.data_hash,
-        seed=found.seed or seed_of(policy, about.get("indicator_id", ""), sample.values), code_version=CODE_VERSION)
+    common: dict[str, Any] = {
+        "n_by_level": sample.n_by_level, "unit": about.get("unit", found.unit), "indicator_id": name,
+        "direction": about.get("direction", found.direction), "measurand": about.get("measurand", found.measurand),
+        "resolution": resolution, "noise_floor": about.get("noise_floor"), "flagged": flagged,
+        "excluded": tuple(about.get("excluded", ())), "policy_hash": policy.hash, "data_hash": sample.data_hash,
+        "seed": found.seed or seed_from(policy, name, sample.data_hash), "code_version": CODE_VERSION}
+
+    def complete(raw: Estimate, other: Estimate | None) -> Estimate:
+        budget = _budget(raw, about, resolution)
+        interval, constant = _never_without_width(raw, budget)
+        said = dict.fromkeys(sample.warnings + raw.warnings + warnings + constant)
+        return dataclasses.replace(raw, ci=interval, n=raw.n or sample.n, budget=budget, warnings=tuple(said),
+                                   assumptions=raw.assumptions + checks, sensitivity=other, **common)
+
+    return complete(found, complete(second, None) if second else None)
 
 
 def _looks(parts: Sequence[FloatArray], policy: StatsPolicy) -> tuple[
@@ -107,8 +113,9 @@ def look(values: FloatArray, policy: StatsPolicy = DEFAULT_POLICY) -> tuple[
     than half of the range and leaves at least a fifth of the scores on each side.
     """
     n = values.size
-    far = outliers(values)
-    two, share = _gap(values)
+    ordered = np.sort(values)
+    far = _outliers(values, ordered)
+    two, share = _gap(ordered)
     warnings = []
     if n < policy.n_min:
         warnings.append(f"few: n={n}, a verdict needs {policy.n_min}")
@@ -122,24 +129,19 @@ def look(values: FloatArray, policy: StatsPolicy = DEFAULT_POLICY) -> tuple[
         Check("no outliers", not far, len(far), 0.0))
 
 
-def outliers(values: FloatArray) -> tuple[int, ...]:
-    """Return the indices with |x - median| > 5 * 1.4826 * MAD."""
-    finite = np.isfinite(values)
-    if finite.sum() < 3:
-        return ()
-    centre = np.median(values)
-    if not np.isfinite(centre):
+def _outliers(values: FloatArray, ordered: FloatArray) -> tuple[int, ...]:
+    centre = middle(ordered)
+    if values.size < 3 or not math.isfinite(centre):
         return ()
     distance = np.abs(values - centre)
-    spread = 1.4826 * float(np.median(distance))
-    rounding = 1e-12 * abs(float(centre))
-    return tuple(int(i) for i in np.flatnonzero(distance > max(5 * spread, rounding)))
+    limit = max(5 * 1.4826 * middle(np.sort(distance)), 1e-12 * abs(centre))
+    return tuple(np.flatnonzero(distance > limit).tolist())
 
 
-def mad(values: FloatArray) -> float:
-    """Return 1.4826 * median |x - median|, the robust standard deviation; inf where most of it is infinite."""
-    centre = float(np.median(values))
-    return 1.4826 * float(np.median(np.abs(values - centre))) if math.isfinite(centre) else math.inf
+def mad(ordered: FloatArray) -> float:
+    """Return 1.4826 * median |x - median| of sorted values, the robust deviation; inf where most of it is infinite."""
+    centre = middle(ordered)
+    return 1.4826 * middle(np.sort(np.abs(ordered - centre))) if math.isfinite(centre) else math.inf
 
 
 def relative(spread: float, centre: float) -> float:
@@ -149,14 +151,13 @@ def relative(spread: float, centre: float) -> float:
     return spread / abs(centre) if centre and math.isfinite(spread) else math.inf
 
 
-def _gap(values: FloatArray) -> tuple[bool, float | None]:
-    ordered = np.sort(values[np.isfinite(values)])
-    n = ordered.size
-    if n < 10 or ordered[-1] <= ordered[0]:
+def _gap(ordered: FloatArray) -> tuple[bool, float | None]:
+    n = int(np.searchsorted(ordered, np.inf))
+    if n < 10 or ordered[n - 1] <= ordered[0]:
         return False, None
-    gaps = np.diff(ordered)
+    gaps = ordered[1:n] - ordered[:n - 1]
     at = int(gaps.argmax())
-    share = float(gaps[at] / (ordered[-1] - ordered[0]))
+    share = float(gaps[at] / (ordered[n - 1] - ordered[0]))
     return share > 0.5 and min(at + 1, n - at - 1) >= 0.2 * n, share
 
 

@@ -131,7 +131,12 @@ def data_hash(*arrays: FloatArray) -> str:
 
 def seed_of(policy: StatsPolicy, indicator_id: str, *arrays: FloatArray) -> int:
     """Return the seed that belongs to a policy, an indicator and data: the first 8 bytes of their SHA-256."""
-    text = f"{policy.hash}\n{indicator_id}\n{data_hash(*arrays)}"
+    return seed_from(policy, indicator_id, data_hash(*arrays))
+
+
+def seed_from(policy: StatsPolicy, indicator_id: str, digest: str) -> int:
+    """Return the seed for data whose hash is known already."""
+    text = f"{policy.hash}\n{indicator_id}\n{digest}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 

@@ -36,6 +36,13 @@ def _two_passes(values: FloatArray, mean: float) -> tuple[float, float]:
     return mean, math.sqrt(max(squares, 0.0) / (n - 1))
 
 
+def middle(ordered: FloatArray) -> float:
+    """Return the median of sorted values (n,)."""
+    n = ordered.size
+    low, high = float(ordered[(n - 1) // 2]), float(ordered[n // 2])
+    return low if low == high else (low + high) / 2
+
+
 @lru_cache(maxsize=4096)
 def t_quantile(dof: float, q: float) -> float:
     """Return the q quantile of Student's t with `dof` degrees of freedom; infinite dof is the normal."""

@@ -18,7 +18,7 @@ from harness.stats.estimates import bare, dress
 from harness.stats.inputs import About, Common, FloatArray, Sample, both, data_hash, policy_of, scores
 from harness.stats.moments import mean_sd, p_two_sided, t_cdf, t_quantile, welch_dof
 from harness.stats.records import Direction, Estimate, Interval, Scale
-from harness.stats.shift import SENSITIVITY_MAX, location, shift
+from harness.stats.shift import second_opinion, shift
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,7 @@ def ratio_paired(x: npt.ArrayLike, y: npt.ArrayLike, **about: Unpack[About]) -> 
     found = dataclasses.replace(found, method="paired t interval on log ratios",
                                 resolution=_resolution(found.estimate, first.values, second.values, about))
     sample = Sample(logs, first.n_by_level, data_hash(first.values, second.values), first.warnings)
-    result = dress(found, sample, _unitless(about), (logs,))
-    if not 2 <= first.n <= SENSITIVITY_MAX:
-        return result
-    other = location(np.exp(logs), Scale.LOG, found.ci.confidence)
-    return dataclasses.replace(result, sensitivity=dress(other, sample, _unitless(about), (logs,)))
+    return dress(found, sample, _unitless(about), shape=(logs,), second=second_opinion(np.exp(logs), found))
 
 
 def ratio_welch(x: npt.ArrayLike, y: npt.ArrayLike, **about: Unpack[About]) -> Estimate:
@@ -172,11 +168,9 @@ def _on_logs(mean: float, se: float, dof: float, spread: float, confidence: floa
 def _unpaired(found: Estimate, first: Sample, second: Sample, about: About) -> Estimate:
     found = dataclasses.replace(found, resolution=_resolution(found.estimate, first.values, second.values, about))
     sample, shape = both(first, second), (np.log(first.values), np.log(second.values))
-    result = dress(found, sample, _unitless(about), shape)
-    if min(first.n, second.n) < 2 or first.n * second.n > 1_000_000:
-        return result
-    other = shift(first.values, second.values, Scale.LOG, found.ci.confidence)
-    return dataclasses.replace(result, sensitivity=dress(other, sample, _unitless(about), shape))
+    small = min(first.n, second.n) >= 2 and first.n * second.n <= 1_000_000
+    other = shift(first.values, second.values, Scale.LOG, found.ci.confidence) if small else None
+    return dress(found, sample, _unitless(about), shape=shape, second=other)
 
 
 def _fieller(r: float, m_y: float, v_x: float, v_y: float, t: float) -> tuple[Interval, float]:

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from functools import cached_property
 
 
 class Direction(StrEnum):
@@ -103,7 +104,7 @@ class StatsPolicy:
     noise_floor_factor: float = 2.0
     resolution_ratio: float = 10.0
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Return the first 16 hex digits of SHA-256 over the fields in order."""
         text = repr([(f.name, getattr(self, f.name)) for f in dataclasses.fields(self)])

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.estimates import bare, dress, mad, relative
-from harness.stats.inputs import About, FloatArray, Sample, policy_of, scores
-from harness.stats.moments import mean_sd, t_quantile
+from harness.stats.inputs import About, FloatArray, policy_of, scores
+from harness.stats.moments import mean_sd, middle, t_quantile
 from harness.stats.records import Check, Estimate, Interval, Scale
-from harness.stats.shift import SENSITIVITY_MAX, location
+from harness.stats.shift import second_opinion
 
 
 def gm_ci(x: npt.ArrayLike, **about: Unpack[About]) -> Estimate:
@@ -32,7 +32,7 @@ def gm_ci(x: npt.ArrayLike, **about: Unpack[About]) -> Estimate:
     ordered = np.sort(sample.values)
     average, spread = mean_sd(ordered)
     found = dataclasses.replace(_t(ordered, policy.confidence, Scale.LOG), cv=relative(spread, average))
-    return with_second(dress(found, sample, about), sample, about)
+    return dress(found, sample, about, second=second_opinion(sample.values, found))
 
 
 def mean_ci(x: npt.ArrayLike, **about: Unpack[About]) -> Estimate:
@@ -47,7 +47,7 @@ def mean_ci(x: npt.ArrayLike, **about: Unpack[About]) -> Estimate:
     found = _t(ordered, policy.confidence, Scale.LINEAR)
     check, warnings = _skew(ordered, *mean_sd(ordered))
     found = dataclasses.replace(found, assumptions=(check,), warnings=found.warnings + warnings)
-    return with_second(dress(found, sample, about), sample, about)
+    return dress(found, sample, about, second=second_opinion(sample.values, found))
 
 
 def stein_ci(x: npt.ArrayLike, pilot: int, *, scale: Scale = Scale.LOG, **about: Unpack[About]) -> Estimate:
@@ -68,7 +68,7 @@ def stein_ci(x: npt.ArrayLike, pilot: int, *, scale: Scale = Scale.LOG, **about:
         found = bare(found.estimate, interval, dof=pilot - 1, scale=scale, method=found.method,
                      estimand=found.estimand, dispersion=found.dispersion, cv=found.cv)
     found = dataclasses.replace(found, method=f"two-stage {found.method}, pilot {pilot}")
-    return with_second(dress(found, sample, about), sample, about)
+    return dress(found, sample, about, second=second_opinion(sample.values, found))
 
 
 def median_ci(x: npt.ArrayLike, **about: Unpack[About]) -> Estimate:
@@ -83,7 +83,7 @@ def median_ci(x: npt.ArrayLike, **about: Unpack[About]) -> Estimate:
     interval = _order_interval(ordered, 0.5, confidence)
     needed = math.ceil(1 - math.log2(1 - confidence))
     short = (f"no_interval: n={sample.n}, a {confidence:.0%} interval of a median needs >= {needed}",)
-    return dress(_ordered(float(np.median(ordered)), ordered, interval, "median", short), sample, about)
+    return dress(_ordered(middle(ordered), ordered, interval, "median", short), sample, about)
 
 
 def quantile_ci(x: npt.ArrayLike, p: float, **about: Unpack[About]) -> Estimate:
@@ -155,14 +155,6 @@ def _around(mean: float, half: float, confidence: float, scale: Scale) -> Interv
     if scale is Scale.LINEAR:
         return Interval(mean - half, mean + half, confidence)
     return Interval(math.exp(mean - half), math.exp(mean + half), confidence)
-
-
-def with_second(found: Estimate, sample: Sample, about: About) -> Estimate:
-    """Return a dressed estimate with Hodges-Lehmann on the same scale as its second opinion."""
-    if not 2 <= sample.n <= SENSITIVITY_MAX:
-        return found
-    other = dress(location(sample.values, found.scale, found.ci.confidence), sample, about)
-    return dataclasses.replace(found, sensitivity=other)
 
 
 def _skew(ordered: FloatArray, mean: float, sd: float) -> tuple[Check, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import lru_cache
 from typing import Unpack
 
 import numpy as np
@@ -14,10 +15,12 @@ import numpy.typing as npt
 
 from harness.stats.estimates import bare, dress, mad, relative
 from harness.stats.inputs import About, FloatArray, both, policy_of, scores
+from harness.stats.moments import middle
 from harness.stats.nulls import rank_sum_index, signed_rank_index
 from harness.stats.records import Estimate, Interval, Scale
 
 PAIRS_MAX = 4_000_000
+_SORTED = 2000  # pieces below which sorting is faster than partitioning
 SENSITIVITY_MAX = 2000  # runs; beyond, a second opinion on a location has nothing to add
 
 
@@ -37,18 +40,25 @@ def hodges_lehmann(x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, scale: S
     second = scores(y, "y", about=about, positive=logs)
     a, b = (np.log(first.values), np.log(second.values)) if logs else (first.values, second.values)
     return dress(shift(first.values, second.values, scale, policy_of(about).confidence), both(first, second), about,
-                 (a, b))
+                 shape=(a, b))
 
 
 def location(x: FloatArray, scale: Scale, confidence: float) -> Estimate:
     """Return the undressed one-sample estimate of shape (n,): median of the Walsh averages (x_i + x_j) / 2, i <= j."""
     _affordable(x.size * (x.size + 1) // 2)
     values = np.log(np.sort(x)) if scale is Scale.LOG else np.sort(x)
-    i, j = np.triu_indices(values.size)
+    i, j = _triangle(values.size)
     k, tail = signed_rank_index(values.size, (1 - confidence) / 2)
     return _ordered((values[i] + values[j]) / 2, k, tail, scale, confidence, values,
                     method=f"Hodges-Lehmann, signed-rank interval{' on logs' * (scale is Scale.LOG)}",
                     estimand="pseudo-median" + " of logs, as a value" * (scale is Scale.LOG))
+
+
+def second_opinion(values: FloatArray, first: Estimate) -> Estimate | None:
+    """Return the undressed Hodges-Lehmann location on the scale of `first`, None where it has nothing to add."""
+    if not 2 <= values.size <= SENSITIVITY_MAX:
+        return None
+    return location(values, first.scale, first.ci.confidence)
 
 
 def shift(x: FloatArray, y: FloatArray, scale: Scale, confidence: float) -> Estimate:
@@ -59,7 +69,7 @@ def shift(x: FloatArray, y: FloatArray, scale: Scale, confidence: float) -> Esti
     found = _ordered(np.subtract.outer(a, b).ravel(), k, tail, scale, confidence, a,
                      method=f"Hodges-Lehmann shift, rank-sum interval{' on logs' * (scale is Scale.LOG)}",
                      estimand="median ratio x/y" if scale is Scale.LOG else "median difference x - y",
-                     base=float(np.median(y)))
+                     base=middle(np.sort(y)))
     return dataclasses.replace(found, n=min(x.size, y.size))
 
 
@@ -67,9 +77,9 @@ def _ordered(pieces: FloatArray, k: int, tail: float, scale: Scale, confidence: 
              method: str, estimand: str, base: float | None = None) -> Estimate:
     """Return the median of `pieces` with the interval from the k-th smallest to the k-th largest."""
     count = pieces.size
-    middle = [(count - 1) // 2, count // 2]
-    ordered = np.partition(pieces, sorted({*middle, max(k - 1, 0), min(count - k, count - 1)}))
-    centre = float(ordered[middle[0]] + ordered[middle[1]]) / 2
+    wanted = sorted({(count - 1) // 2, count // 2, max(k - 1, 0), min(count - k, count - 1)})
+    ordered = np.sort(pieces) if count < _SORTED else np.partition(pieces, wanted)
+    centre = middle(ordered)
     lo, hi = (float(ordered[k - 1]), float(ordered[count - k])) if k else (-math.inf, math.inf)
     back = np.exp if scale is Scale.LOG else float
     spread = mad(values)
@@ -77,6 +87,12 @@ def _ordered(pieces: FloatArray, k: int, tail: float, scale: Scale, confidence: 
     return bare(float(back(centre)), interval, dof=math.inf, scale=scale, method=method, estimand=estimand, base=base,
                 dispersion=spread, cv=spread if scale is Scale.LOG else relative(spread, centre),
                 warnings=() if k else (f"no_interval: too few scores for {confidence:.0%}; it is infinite",))
+
+
+@lru_cache(maxsize=64)
+def _triangle(n: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    i, j = np.triu_indices(n)
+    return i, j
 
 
 def _affordable(pieces: int) -> None:

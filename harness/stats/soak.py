@@ -56,8 +56,9 @@ def drift(y: npt.ArrayLike, t_s: npt.ArrayLike, **about: Unpack[About]) -> Drift
     means, at = batch_means(values, BATCHES), batch_means(times, BATCHES)
     middle, slopes = theil_sen(at, means)
     lo, hi = slope_interval(slopes, BATCHES, t_quantile(np.inf, (1 + policy.confidence) / 2))
+    spread = mad(np.sort(means))
     slope = Estimate(estimate=middle, ci=Interval(lo, hi, policy.confidence), n=1, method="Theil-Sen on 12 batch means",
-                     estimand="slope", dispersion=mad(means), cv=relative(mad(means), float(np.median(means))))
+                     estimand="slope", dispersion=spread, cv=relative(spread, float(np.median(means))))
     p = mann_kendall(means)[1]
     span, centre, unit = float(times[-1] - times[0]), float(np.median(values)), about.get("unit", "1")
     fine, when = batch_means(values, _FINE), times[[part[0] for part in np.array_split(np.arange(times.size), _FINE)]]
