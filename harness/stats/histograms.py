@@ -71,8 +71,9 @@ class LatencyHistogram:
         flat = integers(values).reshape(-1)
         if flat.size == 0:
             return cls(layout, np.zeros(layout.size, dtype=np.int64), 0)
-        return cls(layout, layout.count(flat), int(flat.size), int(flat.min()), int(flat.max()),
-                   float(Fraction(_exact_sum(flat), int(flat.size))))
+        least, most = int(flat.min()), int(flat.max())
+        mean = float(Fraction(_exact_sum(flat, most), int(flat.size)))
+        return cls(layout, layout.count(flat), int(flat.size), least, most, mean)
 
     @classmethod
     def from_bins(cls, keys_ns: Iterable[int], counts: Iterable[int], layout: Layout | None = None,
@@ -269,13 +270,12 @@ def _representatives(h: LatencyHistogram) -> Iterator[tuple[int, int]]:
         yield h.layout.key(i), rest
 
 
-def _exact_sum(values: Counts) -> int:
-    """Return the sum as a Python integer; halves of 32 bits cannot overflow in a chunk."""
-    total = 0
-    for start in range(0, values.size, CHUNK):
-        part = values[start:start + CHUNK]
-        total += (int((part >> 32).sum()) << 32) + int((part & 0xFFFFFFFF).sum())
-    return total
+def _exact_sum(values: Counts, top: int) -> int:
+    """Return the sum of values up to `top` as a Python integer; where a chunk could overflow, by halves of 32 bits."""
+    parts = [values[start:start + CHUNK] for start in range(0, values.size, CHUNK)]
+    if top < (1 << 62) // CHUNK:
+        return sum(int(part.sum()) for part in parts)
+    return sum((int((part >> 32).sum()) << 32) + int((part & 0xFFFFFFFF).sum()) for part in parts)
 
 
 def _of(pick: Any, a: int | None, b: int | None) -> int | None:
