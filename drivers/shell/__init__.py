@@ -58,7 +58,8 @@ def network_namespace(name: str) -> Local:
 def first_address(machine: Shell) -> str:
     """Return the machine's first global IPv4 address, or 127.0.0.1 if it has none."""
     shown = machine.run(["ip", "-j", "-4", "address", "show", "up", "scope", "global"], timeout=30).checked().stdout
-    found = [entry["local"] for link in json.loads(shown or "[]") for entry in link.get("addr_info", ())]
+    found = [entry["local"] for link in json.loads(shown or "[]") for entry in link.get("addr_info", ())
+             if "local" in entry]  # ip leaves an empty entry for each address that it filters out
     return str(found[0]) if found else "127.0.0.1"
 
 

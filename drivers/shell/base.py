@@ -88,7 +88,8 @@ class Shell(ABC):
             with suppress(VirtmarkError):
                 running.stop()
             raise
-        running.stop()
+        if not running.stopped:
+            running.stop()
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a file; relative paths lie in the machine's private directory."""
@@ -168,9 +169,11 @@ class Background:
     def __init__(self, shell: Shell, job: Job) -> None:
         self._shell, self._job = shell, job
         self._done: Completed | None = None
+        self.stopped = False
 
     def stop(self) -> Completed:
         """End it if it still runs: SIGTERM, and SIGKILL after a while; return what it printed."""
+        self.stopped = True
         if self._done is None:
             self._done = end(self._job, self._shell.name)
             self._shell.started(self._done)

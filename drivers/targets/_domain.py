@@ -83,13 +83,17 @@ def _machine(domain: ET.Element, guest: Domain) -> None:
 
 
 def _cpu(domain: ET.Element, guest: Domain) -> None:
-    """Give the guest the CPU asked for; by default all that the accelerator offers."""
-    if guest.cpu in ("auto", "maximum", "host-passthrough", "host-model"):
-        usual = "host-passthrough" if guest.kind == "kvm" else "maximum"
-        _add(domain, "cpu", mode=usual if guest.cpu == "auto" else guest.cpu)
+    wanted = processor(guest.kind, guest.cpu)
+    if wanted in ("maximum", "host-passthrough", "host-model"):
+        _add(domain, "cpu", mode=wanted)
     else:
         cpu = _add(domain, "cpu", mode="custom", match="exact", check="none")
-        _add(cpu, "model", guest.cpu, fallback="forbid")
+        _add(cpu, "model", wanted, fallback="forbid")
+
+
+def processor(kind: str, wanted: str) -> str:
+    """Return libvirt's CPU mode or a model name; auto is all that the accelerator offers."""
+    return {"kvm": "host-passthrough"}.get(kind, "maximum") if wanted == "auto" else wanted
 
 
 def _container(domain: ET.Element, guest: Domain) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -92,7 +93,8 @@ class Docker(Real, frozen=True, kw_only=True, dict=True):
             line = api.attach_socket(identity, params={"stdin": 1, "stream": 1})
             stack.callback(hang_up, line)
             api.start(identity)
-            address = _address(api.inspect_container(identity))
+            state = api.inspect_container(identity)
+            address = self._checked(state)
             stack_of_guest = stack.pop_all()
         with stack_of_guest:
             yield Container(api, identity, spec.role, address=address, cwd=self.directory)
@@ -145,10 +147,20 @@ class Docker(Real, frozen=True, kw_only=True, dict=True):
             hostname=spec.role, volumes=[self.directory] if self.storage == "volume" else None)
         return str(made["Id"])
 
+    def _checked(self, state: Mapping[str, Any]) -> str:
+        """Return the address of a container that runs as it was asked to."""
+        used = state["HostConfig"].get("Runtime")
+        if self.runtime and used != self.runtime:  # Podman's API takes the name and ignores it
+            raise TargetError(f"docker: runtime {self.runtime!r} was asked for, but the engine took {used!r}")
+        if not state["State"]["Running"]:
+            raise TargetError(f"container {state['Name']} ended at once; has its image a shell?")
+        return _address(state)
+
     def _api(self, index: int) -> Any:
         """Return the connection to an engine; TargetError if there is none."""
         url = self._url(index)
         if index not in self._clients:
+            _listens(url)
             with told(url):
                 client = docker.DockerClient(base_url=url, timeout=PATIENCE)
                 client.ping()
@@ -206,6 +218,14 @@ def _address(state: Mapping[str, Any]) -> str:
     """Return a container's address; one that shares its host's network has none of its own."""
     settings = state["NetworkSettings"]
     found = [net["IPAddress"] for net in (settings.get("Networks") or {}).values() if net.get("IPAddress")]
-    if not (found or settings.get("IPAddress")) and not state["State"]["Running"]:
-        raise TargetError(f"container {state['Name']} ended at once; has its image a shell?")
     return str((found or [settings.get("IPAddress") or "127.0.0.1"])[0])
+
+
+def _listens(url: str) -> None:
+    """Raise TargetError if nobody listens on a unix socket; the SDK would say so in a page and leave its own open."""
+    if url.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as link:
+            try:
+                link.connect(url.removeprefix("unix://"))
+            except OSError as error:
+                raise TargetError(f"{url}: {error.strerror or error}; does Docker or Podman run there?") from None

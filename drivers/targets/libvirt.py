@@ -22,7 +22,7 @@ from drivers import shell
 from drivers.shell import Local, Shell, Ssh
 from drivers.targets import _lxc, _owner
 from drivers.targets._agent import Agent
-from drivers.targets._domain import Domain, claim, mac
+from drivers.targets._domain import Domain, claim, mac, processor
 from drivers.targets._hypervisor import Hypervisor
 from drivers.targets._real import Real, system
 from drivers.targets._site import Host, Image, Site, lab_image, site, ssh_options
@@ -55,12 +55,13 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         """Return what runs the guests on the first host, and how many hosts there are."""
         place, connection, kind = self._site(0), self._daemon(0).connection, self._kind
         found = system(place.system, "host_")
-        version = f"libvirt {_dotted(connection.getLibVersion())}"
+        libvirt_version = _dotted(connection.getLibVersion())
+        version = f"libvirt {libvirt_version}"
         return self.described({
             "vendor": found["host_os_vendor"], "product": f"libvirt {'lxc' if kind == 'lxc' else 'qemu'}",
             "version": version if kind == "lxc" else f"QEMU {_dotted(connection.getVersion())}, {version}",
-            "accelerator": ACCELERATOR[kind], "domain_type": kind, "hosts": str(len(self.hosts)),
-            "image_hash": self._image.hash or "unknown",
+            "libvirt_version": libvirt_version, "accelerator": ACCELERATOR[kind], "domain_type": kind,
+            "hosts": str(len(self.hosts)), "image_hash": self._image.hash or "unknown",
             } | ({} if kind == "lxc" else self._machine_facts(connection)) | found)
 
     @contextmanager
@@ -173,9 +174,9 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
 
     def _machine_facts(self, connection: Any) -> dict[str, str]:
         offered = ET.fromstring(connection.getDomainCapabilities(None, "x86_64", self.machine, self._kind))
-        return {"machine_type": offered.findtext("machine") or self.machine, "cpu_model": self.cpu,
-                "disk_cache": self.cache, "commands": self.commands,
-                "guest_cmdline": self._image.cmdline or "its own boot loader's"}
+        return {"qemu_version": _dotted(connection.getVersion()), "cpu_model": processor(self._kind, self.cpu),
+                "machine_type": offered.findtext("machine") or self.machine, "disk_cache": self.cache,
+                "commands": self.commands, "guest_cmdline": self._image.cmdline or "its own boot loader's"}
 
     @functools.cached_property
     def _kind(self) -> str:

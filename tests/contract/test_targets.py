@@ -134,8 +134,8 @@ class TestRun:
         assert done.stderr.encode("utf-8", "surrogateescape") == b"\xfd"
 
     def test_a_lot_of_output(self, guest):
-        done = guest.run(sh("head -c 20000000 /dev/zero; head -c 300000 /dev/zero >&2"), timeout=120)
-        assert (len(done.stdout), len(done.stderr)) == (20_000_000, 300_000)
+        done = guest.run(sh("head -c 11000000 /dev/zero; head -c 300000 /dev/zero >&2"), timeout=120)
+        assert (len(done.stdout), len(done.stderr)) == (11_000_000, 300_000)
 
     def test_a_missing_program_is_named(self, guest):
         with pytest.raises(ToolError, match="no-such-tool"):
@@ -190,8 +190,9 @@ class TestStart:
         assert gone(guest, "stubborn")
 
     def test_one_that_ended_by_itself(self, guest):
-        with guest.start(sh("echo done; exit 4")) as job:
-            await_output(guest)
+        with guest.start(sh("echo $$ >short; echo done; exit 4")) as job:
+            await_file(guest, "short")
+            await_end(guest, "short")
             assert (job.stop().code, job.stop().stdout) == (4, "done\n")
 
     def test_much_output_does_not_block_it(self, guest):
@@ -200,8 +201,13 @@ class TestStart:
             assert len(job.stop().stdout) == 1_000_000
 
     def test_a_missing_program_is_named(self, guest):
-        with pytest.raises(ToolError, match="no-such-tool"), guest.start(["no-such-tool"]):
-            await_output(guest)
+        def left_alone():
+            with guest.start(["no-such-tool"]):
+                for _ in range(5):
+                    guest.run(["true"], timeout=30)
+
+        with pytest.raises(ToolError, match="no-such-tool"):
+            left_alone()
 
 
 class TestFiles:
@@ -253,10 +259,13 @@ def await_file(machine, path):
     raise TargetError(f"{path} did not appear on {machine.name}")
 
 
-def await_output(machine):
-    """Give a short command the time of a few others to end by itself."""
-    for _ in range(20):
-        machine.run(["true"], timeout=30)
+def await_end(machine, path):
+    """Wait until the process whose number stands in the file has ended."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if gone(machine, path):
+            return
+    raise TargetError(f"the process of {path} goes on on {machine.name}")
 
 
 def gone(machine, path):
