@@ -111,7 +111,7 @@ def network(host: str) -> dict[str, Any]:
 def ask(path: Path, what: str) -> bytes | None:
     """Return what the service at a unix socket answers to GET `what`; None if there is no service."""
     with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(10.0)
+        link.settimeout(60.0)
         try:
             link.connect(str(path))
             link.sendall(f"GET {what} HTTP/1.0\r\nHost: podman\r\n\r\n".encode())

@@ -308,8 +308,8 @@ def test_down_leaves_nothing(spare):
 UP = "from drivers.lab import lab; lab.up(say=lambda line: print(line, flush=True))"
 
 
-def up_process(layout):
-    return subprocess.Popen([sys.executable, "-c", UP], stdout=subprocess.PIPE, text=True, cwd=ROOT,
+def up_process(layout, **streams):
+    return subprocess.Popen([sys.executable, "-c", UP], stdout=subprocess.PIPE, text=True, cwd=ROOT, **streams,
                             env={**os.environ, "VIRTMARK_STATE": str(layout.state)})
 
 
@@ -325,6 +325,16 @@ def test_a_killed_up_is_cleaned_by_down(spare, moment):
     assert in_spaces(spaces) == []
     assert everyone(spare) == set()
     assert traces(spare) == []
+
+
+def test_an_interrupted_up_takes_back_what_it_began(spare):
+    with up_process(spare, stderr=subprocess.PIPE) as process:
+        assert any(line.startswith("hB: starting") for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in process.stderr.read()
+    assert everyone(spare) == set()
+    assert [each for each in traces(spare) if each != spare.state] == []
+    assert lab.status(spare).leftovers == ()
 
 
 def test_a_killed_up_is_healed_by_up(spare):
