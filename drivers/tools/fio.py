@@ -6,8 +6,12 @@ the exact integer bins can be had back; mean, minimum, maximum come from fio's o
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from drivers.tools.reading import Document, document, noted, one
 from harness.errors import ToolError
@@ -115,24 +119,30 @@ def windows(text: str, metric: str, unit: str, window: Seconds, labels: dict[str
 
     Windows that not all jobs have reported are left out: fio often cuts the last one. Times are s from fio's start.
     """
-    jobs: dict[int, list[list[tuple[float, float]]]] = {0: [], 1: []}
-    for number, line in enumerate(filter(None, map(str.strip, text.splitlines())), 1):
-        try:
-            at, value, way = (int(field) for field in line.split(",")[:3])
-        except ValueError:
-            raise ToolError(f"{TOOL}: line {number} of a log cannot be read: {line[:60]!r}") from None
-        mine = jobs.setdefault(way, [])
-        if not mine or at <= mine[-1][-1][0] * 1e3:  # every job appends its own log, so time goes back
-            mine.append([])
-        mine[-1].append((at / 1e3, float(value)))
-    series = []
+    rows, series = log_rows(text), []
     for way, op in ((0, "read"), (1, "write")):
-        rows = list(zip(*jobs[way], strict=False))
-        if rows:
-            series.append(Series(metric=metric, unit=unit, values=tuple(sum(v for _, v in row) for row in rows),
-                                 times=tuple(row[0][0] for row in rows),
+        mine = rows[rows[:, 2] == way]
+        # Every job appends its own log, so time goes back where the next one begins.
+        jobs = np.split(mine, np.flatnonzero(np.diff(mine[:, 0]) <= 0) + 1)
+        shortest = min(map(len, jobs))
+        if shortest:
+            total = np.sum([job[:shortest, 1] for job in jobs], axis=0)
+            series.append(Series(metric=metric, unit=unit, values=tuple(total.astype(float).tolist()),
+                                 times=tuple((jobs[0][:shortest, 0] / 1e3).tolist()),
                                  labels={**labels, "op": op, "stat": "series", "window": f"{window:g}"}))
     return series
+
+
+def log_rows(text: str) -> NDArray[np.int64]:
+    """Return the first three columns of a fio log, shape (lines, 3): time in ms, value, direction (0 is read)."""
+    if not text.strip():
+        return np.empty((0, 3), dtype=np.int64)
+    try:
+        return np.loadtxt(io.StringIO(text), delimiter=",", usecols=(0, 1, 2), dtype=np.int64, ndmin=2)
+    except ValueError:
+        wrong = next((number, line) for number, line in enumerate(text.splitlines(), 1)
+                     if line.strip() and not re.match(r"\s*\d+\s*,\s*\d+\s*,\s*\d+\s*(,|$)", line))
+        raise ToolError(f"{TOOL}: line {wrong[0]} of a log cannot be read: {wrong[1][:60]!r}") from None
 
 
 def milliseconds(duration: Seconds) -> str:

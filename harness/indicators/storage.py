@@ -100,7 +100,7 @@ def open_loop(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check
 
 
 def excursion(result: StepResult) -> float:
-    """Return (max - min) / mean over five equal parts of the step, of a minute each where it is long enough."""
+    """Return (max - min) / mean over the last five minutes, or five equal parts (fewer windows: all) if it is short."""
     return _over_rounds(result, lambda means: float(means.max() - means.min()))
 
 
@@ -112,9 +112,10 @@ def slope(result: StepResult) -> float:
 
 def _over_rounds(result: StepResult, spread: Callable[[FloatArray], float], parts: int = 5) -> float:
     values, window = history(result)
+    parts = min(parts, values.size)
+    if parts < 2:
+        raise ValueError(f"{result.step.id}: {values.size} windows of {window:g} s; a range takes two at least")
     size = min(values.size // parts, round(60 / window))
-    if size < 1:
-        raise ValueError(f"{result.step.id}: {values.size} windows are too few to cut into {parts}")
     means = values[-size * parts:].reshape(parts, size).mean(axis=1)
     return spread(means) / float(means.mean())
 

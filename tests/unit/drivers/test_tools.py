@@ -103,6 +103,10 @@ def test_windows_of_uneven_length_are_all_kept():
     assert (series.values, series.times) == ((30419.0, 14860.0, 42940.0, 19018.0), (0.124, 0.175, 0.225, 0.279))
 
 
+def test_an_empty_log_has_no_windows():
+    assert fio.windows("\n", "disk.rate", "1/s", Seconds(1), {}) == []
+
+
 def test_a_broken_log_names_its_line():
     with pytest.raises(ToolError, match="line 2 of a log"):
         fio.windows("200, 10, 0, 0\n40", "disk.rate", "1/s", Seconds(0.2), {})
