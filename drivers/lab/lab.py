@@ -64,6 +64,7 @@ def down(*, layout: Layout | None = None, say: Say = silent) -> int:
     if not layout.lock.exists() and not layout.root.exists() and not any(machines.traces(layout)):
         say("lab: nothing stands")
         return 0
+    needs.check_root()
     with _plainly(), cache.locked(layout.lock, wait=False):
         ended = _raze(layout)
     say(f"lab: down, {ended} processes ended")

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,7 +135,11 @@ class Layout:
         return self.of(host) / "podman.sock"
 
     def checked(self) -> Layout:
-        """Return self, or raise LabError where a socket's path would be too long for the kernel."""
+        """Return self, or raise LabError for a path that mounts cannot carry, or that is too long for sockets."""
+        for path in (self.state, self.cache):
+            if odd := set(re.findall(r"[^\w./+-]", str(path))):
+                wrong = " ".join(sorted(map(repr, odd)))
+                raise LabError(f"{path}: {wrong} in the path of a lab; allowed: letters, digits, . / + - _")
         longest = max(len(os.fsencode(self.of(host) / "run" / "libvirt-admin-sock")) for host in HOSTS)
         if longest > SOCKET_LIMIT:
             room = len(str(self.state)) - (longest - SOCKET_LIMIT)

@@ -46,13 +46,22 @@ class Lack:
     remedy: str
 
 
+ROOT = Lack("root", "run as root: the lab makes and removes namespaces, mounts and control groups")
+
+
+def check_root(user: int | None = None) -> None:
+    """Raise LabError unless this process, or `user`, is root."""
+    if (os.geteuid() if user is None else user) != 0:
+        raise LabError(f"lab: {ROOT.remedy}")
+
+
 def lacks(stacks: Sequence[str], *, user: int | None = None) -> list[Lack]:
     """Return what stands in the way of a lab with the hosts of `stacks`; [] if nothing does.
 
     `user` is who would make it, this process's effective user by default.
     """
     if (os.geteuid() if user is None else user) != 0:
-        return [Lack("root", "run as root: the lab makes namespaces, mounts and control groups")]
+        return [ROOT]
     absent = [name for name in programs(stacks) if shutil.which(name, path=search_path()) is None]
     found = []
     if absent:

@@ -75,6 +75,14 @@ def test_a_path_too_long_for_sockets_is_refused_and_the_limit_told_is_right(leng
         assert all(len(str(lab.of(host) / "run" / "libvirt-admin-sock")) <= 107 for host in HOSTS)
 
 
+@pytest.mark.parametrize("path", ["/srv/a b", "/srv/a:b", "/srv/a,b", "/srv/a\\b"])
+def test_a_path_that_a_mount_cannot_carry_is_refused(path):
+    with pytest.raises(LabError, match="in the path of a lab; allowed: letters, digits"):
+        Layout(Path(path)).checked()
+    with pytest.raises(LabError, match="in the path of a lab"):
+        Layout(cache=Path(path)).checked()
+
+
 def test_where_things_are_reached():
     lab = Layout(Path("/srv/a"))
     assert lab.libvirt_uri("hA", "lxc") == "lxc+unix:///system?socket=/srv/a/lab/hA/run/libvirt-sock"

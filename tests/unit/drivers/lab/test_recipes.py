@@ -11,6 +11,7 @@ import pytest
 from drivers.lab import cache, image, machines, needs, podman, rootfs
 from drivers.lab.bootstrap import lines, tagged
 from drivers.lab.layout import CONTAINERS, NETWORK, READY, STACKS, USERSPACE, Layout, address
+from harness.errors import LabError
 
 SCRIPTS = [image.DATA / name for name in (*image.PLACES, "initramfs-init", "fetch-kernel")
            if not name.endswith((".conf", "inittab"))] + [machines.SCRIPT]
@@ -106,6 +107,8 @@ def test_who_is_not_root_is_told_so():
     found = needs.lacks(["bookworm"], user=65534)
     assert [lack.what for lack in found] == ["root"]
     assert "run as root" in found[0].remedy
+    with pytest.raises(LabError, match="lab: run as root"):
+        needs.check_root(65534)
 
 
 def test_what_is_missing_is_told_with_the_command_that_installs_it(tmp_path, monkeypatch):
