@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from harness import codec, registry
 from harness.errors import TargetError, Unsupported, VirtmarkError
-from harness.evidence import Recorder
+from harness.evidence import Call, Recorder
 from harness.masking import Mask
 from harness.model import Event, Series, Status, Step, StepResult
 from harness.protocols import Workload
@@ -68,8 +68,10 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
             machines.discard()  # a guest that cannot be reached would break all that follow
     except Exception as problem:
         _stop_if_full(problem)
-        recorder.keep(f"{recorder.number():02d}-traceback.txt", traceback.format_exc().encode(), source="controller")
+        file = f"{recorder.number():02d}-traceback.txt"
+        recorder.keep(file, traceback.format_exc().encode(), Call("controller", clock.now()))
         status, error = Status.BROKEN, f"{type(problem).__name__}: {problem}"
+    elapsed = round(clock.now() - recorder.begin, 6)
     for text in seen.notes():
         setting.note(text)
     conditions = seen.conditions() | dict(setting.extra)
@@ -77,7 +79,7 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
         conditions["boot"] = machines.booting - booted
     recorder.sync()
     return StepResult(
-        step=step, status=status, started=started, elapsed=round(clock.now() - recorder.begin, 6),
+        step=step, status=status, started=started, elapsed=elapsed,
         error=setting.mask.text(" ".join(error.split())), series=_only(Series, records), events=_only(Event, records),
         telemetry=seen.series(), evidence=recorder.kept(),
         conditions={name: round(value, 9) for name, value in conditions.items()})

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from harness import store
 from harness.clock import Clock
@@ -21,6 +22,16 @@ from harness.errors import VirtmarkError
 from harness.masking import UNMASKED, Mask
 from harness.model import Evidence, Step
 from harness.protocols import Completed, Machine, Running
+
+
+class Call(NamedTuple):
+    """Where a file comes from: machine (or machine:path), when, by which command, how that ended; s of its clock."""
+
+    source: str
+    start: float
+    argv: tuple[str, ...] = ()
+    code: int = 0
+    elapsed: float = 0.0
 
 
 class Recorder:
@@ -52,12 +63,11 @@ class Recorder:
         tool = _plain(PurePosixPath(done.argv[0]).name)
         streams = {"out": done.stdout} | ({"err": done.stderr} if done.stderr else {})
         for ending, text in streams.items():
-            self.keep(f"{number:02d}-{tool}.{ending}", text.encode("utf-8", "surrogateescape"), source=source,
-                      argv=done.argv, code=done.code, start=start, elapsed=done.elapsed)
+            self.keep(f"{number:02d}-{tool}.{ending}", text.encode("utf-8", "surrogateescape"),
+                      Call(source, start, done.argv, done.code, done.elapsed))
 
-    def keep(self, file: str, data: bytes, *, source: str, argv: Sequence[str] = (), code: int = 0,
-             start: float | None = None, elapsed: float = 0.0) -> None:
-        """Write `data` as `file` of this step and remember its hash; `start` in s of the target's clock."""
+    def keep(self, file: str, data: bytes, call: Call) -> None:
+        """Write `data` as `file` of this step and remember its hash."""
         masked = self.mask.data(data)
         with self._lock:
             folder = self.folder / self.place
@@ -65,8 +75,8 @@ class Recorder:
             (folder / file).write_bytes(masked)
             self._kept.append(Evidence(
                 path=f"{self.place}/{file}", sha256=hashlib.sha256(masked).hexdigest(), size=len(masked),
-                source=source, argv=tuple(map(self.mask.text, argv)), code=code,
-                start=round((self.clock.now() if start is None else start) - self.begin, 6), elapsed=round(elapsed, 6)))
+                source=call.source, argv=tuple(map(self.mask.text, call.argv)), code=call.code,
+                start=round(call.start - self.begin, 6), elapsed=round(call.elapsed, 6)))
 
     def sync(self) -> None:
         """Make all that was kept durable, before the line that points to it.
@@ -102,7 +112,8 @@ class Recorded:
         recorder, start = self._recorder, self._recorder.clock.now()
         number = recorder.number()
         if stdin:
-            recorder.keep(f"{number:02d}-{_plain(PurePosixPath(argv[0]).name)}.in", stdin, source=self.name, argv=argv)
+            file = f"{number:02d}-{_plain(PurePosixPath(argv[0]).name)}.in"
+            recorder.keep(file, stdin, Call(self.name, start, tuple(argv)))
         done = self.machine.run(argv, timeout=timeout, stdin=stdin)
         recorder.completed(number, done, self.name, start)
         return done
@@ -123,14 +134,16 @@ class Recorded:
 
     def read(self, path: str) -> bytes:
         """Read a file, and keep it."""
-        number, data = self._recorder.number(), self.machine.read(path)
-        self._recorder.keep(f"{number:02d}-{_plain(PurePosixPath(path).name)}", data, source=f"{self.name}:{path}")
+        number, start = self._recorder.number(), self._recorder.clock.now()
+        data = self.machine.read(path)
+        file = f"{number:02d}-{_plain(PurePosixPath(path).name)}"
+        self._recorder.keep(file, data, Call(f"{self.name}:{path}", start))
         return data
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file, and keep what was written."""
-        number = self._recorder.number()
-        self._recorder.keep(f"{number:02d}-{_plain(PurePosixPath(path).name)}.in", data, source=f"{self.name}:{path}")
+        file = f"{self._recorder.number():02d}-{_plain(PurePosixPath(path).name)}.in"
+        self._recorder.keep(file, data, Call(f"{self.name}:{path}", self._recorder.clock.now()))
         self.machine.write(path, data)
 
 

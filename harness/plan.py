@@ -166,15 +166,11 @@ def _steps(scenario: Scenario, targets: Sequence[str], seed: int, turns: range, 
         for target in abba(targets, turn):
             for stage, cell in batch:
                 for arm in abba(arms(stage), turn):
-                    yield _step(stage, cell, arm, turn=turn, order=next(order), target=target)
-
-
-def _step(stage: Stage, cell: dict[str, Value], arm: dict[str, Value], *, turn: int, order: int, target: str) -> Step:
-    name = point(stage, cell)
-    side = f"@{_text(arm)}" if arm else ""
-    return Step(id=f"{name}{side}#{turn}", stage=label(stage), workload=stage.workload,
-                params={**stage.params, **cell, **arm}, point=name, grid=cell, arm=arm, round=turn, order=order,
-                target=target, warmup=turn < 0)
+                    name, side = point(stage, cell), f"@{_text(arm)}" if arm else ""
+                    yield Step(
+                        id=f"{name}{side}#{turn}", stage=label(stage), workload=stage.workload, point=name, grid=cell,
+                        params={**stage.params, **cell, **arm}, arm=arm, round=turn, order=next(order), target=target,
+                        warmup=turn < 0)
 
 
 def _product(table: Mapping[str, tuple[Value, ...]]) -> Iterator[dict[str, Value]]:
