@@ -38,8 +38,8 @@ def rate(result: StepResult) -> float:
 
 
 def threads(result: StepResult) -> int:
-    """Return how many threads really ran."""
-    return int(pick(result, "cpu.rate")[0].labels["threads"])
+    """Return how many threads really ran, 1 where the step does not say."""
+    return max((int(series.labels.get("threads", 1)) for series in pick(result, "cpu.rate")), default=1)
 
 
 def counted(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check, ...]:
@@ -94,8 +94,8 @@ def _ever(result: StepResult) -> bool:
 
 
 def tick(results: Sequence[StepResult]) -> float:
-    """Return the resolution of a share of processor time: one tick of 10 ms in the shortest step."""
-    return min((0.01 / result.elapsed for result in results if result.elapsed > 0), default=0.01)
+    """Return the resolution of a share of processor time: one tick of 10 ms on all processors of the longest step."""
+    return 0.01 / max((result.elapsed * threads(result) for result in results if result.elapsed > 0), default=1.0)
 
 
 def late(p: float | None) -> Method:
