@@ -94,8 +94,8 @@ def _ever(result: StepResult) -> bool:
 
 
 def tick(results: Sequence[StepResult]) -> float:
-    """Return the resolution of a share of processor time: one tick of 10 ms on all processors of the longest step."""
-    return 0.01 / max((result.elapsed * threads(result) for result in results if result.elapsed > 0), default=1.0)
+    """Return the resolution of a share of processor time: one tick of 10 ms on all processors of the shortest step."""
+    return 0.01 / min((result.elapsed * threads(result) for result in results if result.elapsed > 0), default=1.0)
 
 
 def late(p: float | None) -> Method:
