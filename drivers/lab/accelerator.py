@@ -16,7 +16,7 @@ from pathlib import Path
 
 from drivers.lab.cache import key
 from drivers.lab.command import environment
-from drivers.lab.layout import USERSPACE, Layout
+from drivers.lab.layout import GUEST_CMDLINE, USERSPACE, Layout
 from drivers.lab.state import living
 
 DEVICE = Path("/dev/kvm")
@@ -45,7 +45,7 @@ def boots(inside: Sequence[str], image: Path, accelerator: str = "kvm", *, limit
     """Say whether the guest's kernel reaches its first process within `limit` seconds."""
     argv = [*inside, "qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none", "-machine", "q35",
             "-m", "256", "-accel", accelerator, "-cpu", "max", "-kernel", str(image / "vmlinuz"), "-initrd",
-            str(image / "initrd.img"), "-append", "console=ttyS0 quiet panic=-1", "-serial", "stdio"]
+            str(image / "initrd.img"), "-append", f"{GUEST_CMDLINE} panic=-1", "-serial", "stdio"]
     deadline = time.monotonic() + limit
     said = b""
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

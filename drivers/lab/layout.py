@@ -35,6 +35,9 @@ CONTAINER_IMAGE = "localhost/virtmark-guest:latest"
 CLIENT, SWITCH = "client", "sw"
 SCRATCH = "/scratch"            # in guests, containers and the tools root: where disk workloads write
 MIGRATION_PORT = 16509
+# A guest's kernel command line, before virtmark.ip= and so on. Without no_timer_check an emulated guest on a busy
+# machine may find its timer dead at boot and panic.
+GUEST_CMDLINE = "console=ttyS0 quiet mitigations=off no_timer_check"
 SOCKET_LIMIT = 107              # bytes in a unix socket's path
 USERSPACE = "VIRTMARK_USERSPACE"    # what a guest's initial ram disk prints first
 READY = "VIRTMARK_READY"        # what a guest prints on its console when sshd and the agent run

@@ -22,6 +22,7 @@ from drivers.lab.layout import (
     CLIENT,
     CONTAINER_IMAGE,
     CONTAINER_NETWORK,
+    GUEST_CMDLINE,
     READY,
     SWITCH,
     Layout,
@@ -168,7 +169,7 @@ def domain(layout, name, ip, disk):
     return f"""<domain type='{kind}'><name>{name}</name><memory unit='MiB'>384</memory><vcpu>1</vcpu>
       <os><type arch='x86_64' machine='q35'>hvm</type><kernel>{layout.image}/vmlinuz</kernel>
       <initrd>{layout.image}/initrd.img</initrd>
-      <cmdline>console=ttyS0 quiet mitigations=off virtmark.ip={ip}/24 virtmark.name={name}</cmdline></os>
+      <cmdline>{GUEST_CMDLINE} virtmark.ip={ip}/24 virtmark.name={name}</cmdline></os>
       <features><acpi/></features><cpu mode='{"host-passthrough" if kind == "kvm" else "maximum"}'/>
       <devices><disk type='file'><driver name='qemu' type='qcow2' cache='none'/><source file='{disk}'/>
       <target dev='vda' bus='virtio'/></disk><serial type='file'><source path='{disk}.console'/></serial>
