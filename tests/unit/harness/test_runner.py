@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -252,6 +253,22 @@ def test_an_interrupt_cleans_up_and_the_run_can_go_on(tmp_path, name):
                if "round.resumed" in result.conditions]
     assert len(resumed) == 3
     assert all(store.verify(folder) == [] for folder in again.folders)
+
+
+def test_an_interrupt_waits_until_the_line_is_written(tmp_path, monkeypatch):
+    real = store._write_at
+
+    def interrupted(file, data, place):
+        if place:
+            os.kill(os.getpid(), signal.SIGINT)
+        real(file, data, place)
+
+    monkeypatch.setattr(store, "_write_at", interrupted)
+    watch = Listening()
+    outcome = go(tmp_path, target("a"), watch=watch)
+    assert outcome.stopped
+    assert outcome.counts == {Status.DONE: 2}
+    assert len(statuses(outcome.folders[0])) == 2
 
 
 SCRIPT = """

@@ -67,6 +67,7 @@ def test_a_run_cut_off_after_any_byte_loads(tmp_path_factory, size):
     assert store.load(folder, said.append).results == tuple(RESULTS[:whole])
     assert len(said) == torn
     with store.Journal(folder) as journal:
+        assert (folder / "steps.jsonl").stat().st_size == LINES[:size].rfind(b"\n") + 1
         for result in RESULTS[whole:]:
             journal.append(result)
     assert (folder / "steps.jsonl").read_bytes() == LINES
@@ -135,6 +136,9 @@ def test_a_full_disk_leaves_the_lines_that_were_there(tmp_path, monkeypatch, fra
         with pytest.raises(OSError, match="No space left"):
             journal.append(RESULTS[2])
         monkeypatch.setattr(store.os, "pwrite", real)
+        assert LINES.startswith(held := (folder / "steps.jsonl").read_bytes())
+        assert held.count(b"\n") == 2
+        assert held.endswith(b"\n")
         assert store.load(folder).results == tuple(RESULTS[:2])
         journal.append(RESULTS[2])
     assert store.load(folder).results == tuple(RESULTS[:3])
