@@ -21,7 +21,7 @@ from harness.telemetry.kernel import throttled_time
 HERTZ = 100.0     # USER_HZ, the unit of /proc/stat, on every architecture that virtmark runs on
 LONGEST = 4 * 3600.0  # s after which a forgotten sampler ends by itself
 PATIENCE = 60.0   # s
-LAUNCH = 'exec "$(command -v bash || command -v sh)" -c "$3" telemetry "$1" "$2"'
+LAUNCH = 'b=; command -v busybox >/dev/null 2>&1 && b=busybox; exec $b sh -c "$4" telemetry "$1" "$2" "$3"'
 _TIMES = re.compile(r"(\d+)m([\d.]+)s")
 
 
@@ -41,8 +41,8 @@ class Inside:
         try:
             self._context = self._machine.start(command(self._rate))
             self._running = self._context.__enter__()
-            # An emulated guest needs a third of a second to start the sampler. When the same start, made a second
-            # time, has ended, the first one has too, and the step does not compete with it.
+            # An emulated guest needs a while to start the sampler. When the same start, made a second time, has
+            # ended, the first one has too, and the step does not compete with it.
             self._machine.run(command(self._rate, samples=0), timeout=PATIENCE)
         except VirtmarkError as error:
             self.notes += (f"{self._machine.name}: no telemetry: {error}",)
@@ -92,7 +92,7 @@ def command(rate: float, *, samples: int | None = None) -> list[str]:
     """Return the argv of the sampler, which ends by itself after so many samples."""
     script = (files("harness.telemetry") / "guest.sh").read_text(encoding="utf-8")
     most = math.ceil(LONGEST * rate) if samples is None else samples
-    return ["sh", "-c", LAUNCH, "telemetry", f"{1 / rate:g}", str(most), script]
+    return ["sh", "-c", LAUNCH, "telemetry", f"{1 / rate:g}", str(most), str(math.ceil(most / rate)), script]
 
 
 def parse(text: str) -> tuple[str, list[Sample], float]:

@@ -1,7 +1,9 @@
 # Sampler for a machine that may have nothing but a shell: prints what /proc says, for `harness.telemetry.guest`.
-# Arguments: seconds between samples, most samples. It ends by itself, also when nobody is left to stop it.
-# Every sample is a line "@ uptime" with lines of /proc below it. In bash nothing is forked: waiting is reading from a
-# process that says nothing. An emulated guest needs 80 to 110 ms of CPU time to start `sleep` once.
+# Arguments: seconds between samples, most samples, seconds until it is all over. It ends by itself, also when nobody
+# is left to stop it. Every sample is a line "@ uptime" with lines of /proc below it, and nothing is started for it: an
+# emulated guest needs 80 to 110 ms of CPU time to start a program, and 20 to start busybox. To pause is to read, with
+# a time limit, from a process that says nothing; a shell that knows no time limit starts `sleep` each time.
+# shellcheck disable=SC3045
 # In a container /proc shows the whole machine below. Process 2 is the kernel's own, unless this is a container.
 line=
 { read -r line </proc/2/comm; } 2>/dev/null
@@ -10,18 +12,11 @@ group=
 for file in /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpu/cpu.stat /sys/fs/cgroup/cpu,cpuacct/cpu.stat; do
   [ -r "$file" ] && group=$file && break
 done
-pipe=
-[ -n "$BASH_VERSION" ] && eval 'coproc { read -r line; }; pipe=${COPROC[0]}' 2>/dev/null
-pause() {
-  if [ -n "$pipe" ]; then
-    # shellcheck disable=SC3045
-    read -r -t "$1" -u "$pipe" line
-    [ $? -gt 128 ] && return  # the time ran out, as it should; anything else would make this loop spin
-  fi
-  sleep "$1"
-}
-left=$2
-while [ "$left" -gt 0 ]; do
+nap="sleep"
+command -v busybox >/dev/null 2>&1 && nap='busybox sleep'
+{ read -r -t 1 line; } 2>/dev/null </dev/null
+[ $? = 2 ] && timed='' || timed=yes
+sample() {
   read -r uptime rest </proc/uptime
   read -r ticks </proc/stat
   echo "@ $uptime"
@@ -31,6 +26,13 @@ while [ "$left" -gt 0 ]; do
     case $key in throttled_*) echo "$key $value" ;; esac
   done <"$group"
   times
-  left=$((left - 1))
-  pause "$1"
-done
+}
+pause() {
+  if [ "$timed" ] && [ "$uptime" != "$before" ]; then read -r -t "$1" line; else $nap "$1"; fi
+  before=$uptime
+}
+[ "$2" = 0 ] && exit
+$nap "$3" | {
+  left=$2 before=
+  while sample; left=$((left - 1)); [ "$left" -gt 0 ] && kill -0 $$; do pause "$1"; done 2>/dev/null
+}

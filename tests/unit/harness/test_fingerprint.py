@@ -131,7 +131,7 @@ def test_a_container_with_limits():
     facts = read(RECORDED["container-podman"])
     assert facts["virt.level"] == "container in guest"
     assert facts["virt.container"] == "podman"
-    assert facts["cgroup.cpu"] == "0.5"
+    assert facts["cgroup.cpu"] == "0.1"
     assert facts["cgroup.memory"] == str(256 * 2**20)
     assert facts["scratch.fs"] == "overlay"
     assert "/" not in facts["scratch.options"]

@@ -1,6 +1,8 @@
 """Telemetry against recorded /proc files, a clock that jumps, a real shell, and properties of the arithmetic."""
 
+import os
 import shutil
+import signal
 import subprocess
 import threading
 from contextlib import contextmanager
@@ -256,20 +258,19 @@ class Shell:
 
     @contextmanager
     def start(self, argv):
-        child = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True)
         read = []
 
         class Background:
             def stop(self):
-                child.terminate()
+                os.killpg(child.pid, signal.SIGTERM)
                 return Completed(argv=tuple(argv), code=child.wait(), stdout="".join(read) + child.stdout.read())
 
         try:
-            while sum(line.startswith("@") for line in read) < 3:
+            while sum(line.startswith("@") for line in read) < 3 and child.poll() is None:
                 read.append(child.stdout.readline())
             yield Background()
         finally:
-            child.kill()
             child.wait()
             child.stdout.close()
 
@@ -300,8 +301,9 @@ class Broken(Shell):
 def test_the_sampler_runs_in_a_real_shell(shell):
     if not (path := shutil.which(shell)):
         pytest.skip(f"no {shell} here")
-    *_, period, count, script = command(rate=20.0)
-    argv = [path, *(["sh"] if shell == "busybox" else []), "-c", script, "telemetry", period, "3"]
+    *_, period, count, seconds, script = command(rate=20.0)
+    assert int(seconds) == 4 * 3600
+    argv = [path, *(["sh"] if shell == "busybox" else []), "-c", script, "telemetry", period, "3", "1"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
     scope, samples, _ = parse(done.stdout)
     assert done.stderr == ""
@@ -348,6 +350,13 @@ def test_recorded_output_of_the_sampler(path):
     assert cost >= 0
 
 
+def test_a_container_sees_the_machine_below_and_how_long_its_quota_held_it_back():
+    scope, samples, _ = parse((DATA / "sampler-container-podman.txt").read_text())
+    assert scope == "host"
+    assert 0.5 < window(samples)["cpu.throttled"] < 1  # it spun, with a quota of a tenth of a CPU
+    assert parse((DATA / "sampler-guest-tcg.txt").read_text())[0] == "guest"
+
+
 @given(st.sampled_from(RECORDED), st.data())
 def test_output_cut_short_anywhere_loses_at_most_the_sample_at_the_cut(path, data):
     text = path.read_text()
@@ -363,9 +372,18 @@ def test_any_text_can_be_parsed(text):
     assert parse(text)[1] == [] or "@ " in text
 
 
+def test_the_sampler_ends_when_the_shell_that_started_it_is_gone():
+    argv = command(rate=50.0, samples=2000)
+    argv[-2] = "20"  # so that what pauses it is gone soon too
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as child:
+        while "@" not in (line := child.stdout.readline()):
+            assert line
+        child.kill()
+        child.wait()
+        assert child.stdout.read().count("@") < 1000  # all that it printed until it ended
+
+
 def test_the_sampler_ends_by_itself():
-    *start, count, script = command(rate=1000.0)
-    done = subprocess.run([*start, "3", script], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command(rate=1000.0, samples=3), capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.count("@ ") == 3
     assert done.stderr == ""
-    assert int(count) == 4 * 3600 * 1000
