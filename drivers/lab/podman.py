@@ -23,13 +23,15 @@ from drivers.lab.layout import BRIDGE, CONTAINER_IMAGE, CONTAINER_NETWORK, CONTA
 from drivers.lab.state import LabState
 from harness.errors import LabError
 
-# root here may lack the right to raise limits, which Podman's own defaults do
+# Root here may lack the right to raise limits, which Podman's own defaults do. What watches over a command in
+# a container is to go soon after it: 300 s later, as is usual, it would disturb other measurements.
 CONFIG = f"""[containers]
 default_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+exit_command_delay = 20
 [network]
 network_backend = "netavark"
 default_network = "{CONTAINER_NETWORK}"
