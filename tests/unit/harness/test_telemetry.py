@@ -1,11 +1,7 @@
-"""Telemetry against recorded /proc files, a clock that jumps, a real shell, and properties of the arithmetic."""
+"""Telemetry of this machine: recorded /proc files, a clock that jumps, and properties of the arithmetic."""
 
-import os
-import shutil
-import signal
 import subprocess
 import threading
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -15,11 +11,9 @@ from hypothesis import strategies as st
 
 from harness import telemetry
 from harness.clock import FakeClock, RealClock
-from harness.errors import TargetError, ToolError
-from harness.protocols import Completed
+from harness.errors import ToolError
 from harness.telemetry import kernel
 from harness.telemetry.counters import RATES, SHARES, TICKS, Sample, rates, rise, series, shares, window
-from harness.telemetry.guest import command, parse
 from harness.telemetry.host import DEAR_LEAST, GRACE, Sampler
 
 DATA = Path(__file__).parents[2] / "data" / "observe"
@@ -247,143 +241,3 @@ def test_a_watch_ends_its_thread_and_tells_even_when_the_step_fails():
         step()
     assert "controller.cpus" in seen.conditions()
     assert "telemetry" not in {thread.name for thread in threading.enumerate()}
-
-
-# --- guests ---------------------------------------------------------------------------------------------------------
-
-class Shell:
-    """A machine that is a real shell; only what the sampler needs of one."""
-
-    name, address = "shell", "127.0.0.1"
-
-    @contextmanager
-    def start(self, argv):
-        child = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True)
-        read = []
-
-        class Background:
-            def stop(self):
-                os.killpg(child.pid, signal.SIGTERM)
-                return Completed(argv=tuple(argv), code=child.wait(), stdout="".join(read) + child.stdout.read())
-
-        try:
-            while sum(line.startswith("@") for line in read) < 3 and child.poll() is None:
-                read.append(child.stdout.readline())
-            yield Background()
-        finally:
-            child.wait()
-            child.stdout.close()
-
-
-    def run(self, argv, *, timeout):
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
-        self.rehearsal = done.stdout
-        return Completed(argv=tuple(argv), code=done.returncode, stdout=done.stdout)
-
-
-class Broken(Shell):
-    def __init__(self, at):
-        self.at = at
-
-    @contextmanager
-    def start(self, argv):
-        if self.at == "start":
-            raise ToolError("sh: not found")
-
-        class Background:
-            def stop(self):
-                raise TargetError("guest: gone")
-
-        yield Background()
-
-
-@pytest.mark.parametrize("shell", ["sh", "bash", "dash", "busybox"])
-def test_the_sampler_runs_in_a_real_shell(shell):
-    if not (path := shutil.which(shell)):
-        pytest.skip(f"no {shell} here")
-    *_, period, count, seconds, script = command(rate=20.0)
-    assert int(seconds) == 4 * 3600
-    argv = [path, *(["sh"] if shell == "busybox" else []), "-c", script, "telemetry", period, "3", "1"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
-    scope, samples, _ = parse(done.stdout)
-    assert done.stderr == ""
-    assert (scope, len(samples), count) in {("guest", 3, "288000"), ("host", 3, "288000")}
-    assert samples[-1].time >= 0.08  # two pauses of 50 ms, on a clock that counts in 10 ms
-    assert all(sample.values["memory.used"] > 0 for sample in samples)
-
-
-def test_a_guest_is_watched_while_the_step_runs():
-    machine = Shell()
-    with telemetry.guest(machine, rate=20.0) as inside:
-        assert machine.rehearsal.startswith("scope ")  # one start was waited for, without a sample
-        assert "@" not in machine.rehearsal
-    assert inside.notes == ()
-    used = metric(inside.series(), "memory.used")
-    assert len(used.values) >= 2
-    assert used.labels["source"] == "guest"
-    assert used.labels["machine"] == "shell"
-
-
-@pytest.mark.parametrize(("where", "said"), [("start", "no telemetry: sh: not found"), ("stop", "lost: guest: gone")])
-def test_trouble_with_the_sampler_becomes_a_note(where, said):
-    with telemetry.guest(Broken(where)) as inside:
-        pass
-    assert said in inside.notes[0]
-    assert inside.series() == ()
-    assert inside.conditions() == {}
-
-
-RECORDED = sorted(DATA.glob("sampler-*.txt"))
-
-
-@pytest.mark.parametrize("path", RECORDED, ids=lambda p: p.stem)
-def test_recorded_output_of_the_sampler(path):
-    text = path.read_text()
-    scope, samples, cost = parse(text)
-    ticks = [[int(x) for x in line.split()[1:9]] for line in text.splitlines() if line.startswith("cpu ")]
-    first, last = ticks[0], ticks[-1]
-    spent = dict(zip(TICKS, (b - a for a, b in zip(first, last, strict=True)), strict=True))
-    assert window(samples)["cpu.steal"] == pytest.approx(spent["steal"] / sum(spent.values()))
-    assert window(samples)["cpu.iowait"] == pytest.approx(spent["iowait"] / sum(spent.values()))
-    assert samples[0].time == 0.0
-    assert scope in {"host", "guest"}
-    assert cost >= 0
-
-
-def test_a_container_sees_the_machine_below_and_how_long_its_quota_held_it_back():
-    scope, samples, _ = parse((DATA / "sampler-container-podman.txt").read_text())
-    assert scope == "host"
-    assert 0.5 < window(samples)["cpu.throttled"] < 1  # it spun, with a quota of a tenth of a CPU
-    assert parse((DATA / "sampler-guest-tcg.txt").read_text())[0] == "guest"
-
-
-@given(st.sampled_from(RECORDED), st.data())
-def test_output_cut_short_anywhere_loses_at_most_the_sample_at_the_cut(path, data):
-    text = path.read_text()
-    cut = data.draw(st.integers(0, len(text)))
-    whole, part = parse(text)[1], parse(text[:cut])[1]
-    begun = text[:cut].count("\n@ ")
-    assert part == whole[:len(part)]
-    assert len(part) in {begun, begun - 1}
-
-
-@given(st.text())
-def test_any_text_can_be_parsed(text):
-    assert parse(text)[1] == [] or "@ " in text
-
-
-def test_the_sampler_ends_when_the_shell_that_started_it_is_gone():
-    argv = command(rate=50.0, samples=2000)
-    argv[-2] = "20"  # so that what pauses it is gone soon too
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as child:
-        while "@" not in (line := child.stdout.readline()):
-            assert line
-        child.kill()
-        child.wait()
-        assert child.stdout.read().count("@") < 1000  # all that it printed until it ended
-
-
-def test_the_sampler_ends_by_itself():
-    done = subprocess.run(command(rate=1000.0, samples=3), capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.count("@ ") == 3
-    assert done.stderr == ""
