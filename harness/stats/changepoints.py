@@ -30,12 +30,13 @@ class Segment:
 def noise_sd(y: FloatArray) -> float:
     """Return the standard deviation of the noise from first differences, which a slow drift does not inflate.
 
-    1.4826 * MAD / sqrt(2); where more than half of the differences are equal (coarse data), their root mean square.
+    1.4826 * median |difference| / sqrt(2): about zero, since two values in turn differ by nothing from their median
+    step. Where more than half of the differences are zero (coarse data), their root mean square.
     """
     steps = np.diff(y)
     if steps.size == 0:
         return 0.0
-    spread = 1.4826 * float(np.median(np.abs(steps - np.median(steps))))
+    spread = 1.4826 * float(np.median(np.abs(steps)))
     return (spread if spread > 0 else float(np.sqrt(np.mean(steps**2)))) / math.sqrt(2)
 
 

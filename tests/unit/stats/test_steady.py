@@ -156,6 +156,40 @@ def test_snia_alone_would_accept_what_it_must_not():
         assert found.steady is False
 
 
+def check(found, name):
+    return next(c for c in found.checks if c.name == name)
+
+
+def test_snia_judges_range_and_excursion_by_themselves():
+    """Five rounds of 60 s; a line that rises by 14 of 107 rises by 4/5 of that between first and last round mean.
+
+    What alternates by 60 hides both from the change points and leaves every round mean as it is.
+    """
+    saw = np.tile([30.0, -30.0], 150)
+    rising = steady_state(np.linspace(100, 114, 300) + saw, 1.0)
+    assert check(rising, "snia slope").value == pytest.approx(0.8 * 14 / 107, rel=0.01)
+    assert [check(rising, f"snia {what}").passed for what in ("range", "slope")] == [True, False]
+    hump = steady_state(saw + 100 + 25.0 * ((np.arange(300) >= 120) & (np.arange(300) < 180)), 1.0)
+    assert check(hump, "snia range").value == pytest.approx(25 / 105)
+    assert [check(hump, f"snia {what}").passed for what in ("range", "slope")] == [False, True]
+
+
+def test_a_slow_drift_in_noise_is_seen_by_the_trend_alone():
+    """10 % over ten minutes under 14 % noise: too flat for change points in many series, plain for batch means."""
+    rng, t = np.random.default_rng(21), np.arange(600)
+    found = [steady_state(100 * (1 + 0.10 * (t / 600 - 0.5) + 0.14 * rng.normal(size=600)), 1.0) for _ in range(40)]
+    alone = [f for f in found if [c.name for c in f.checks if c.passed is False] == ["trend"]]
+    assert len(alone) >= 12
+    assert {(f.steady, f.kind) for f in alone} == {(False, "no steady state")}
+
+
+def test_a_trend_that_is_real_but_small_is_a_warning():
+    y = 100 + np.linspace(0, 2, 600) + np.random.default_rng(22).normal(0, 0.2, 600)
+    found = steady_state(y, 1.0)
+    assert found.steady is True
+    assert found.warnings[0].startswith("trend: significant but small")
+
+
 def test_a_short_window_is_not_judged():
     found = steady_state(100 + ar(np.random.default_rng(10), 120, 0.0), 1.0)
     assert found.steady is None
