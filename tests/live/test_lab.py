@@ -1,4 +1,4 @@
-"""The embedded lab for real: two hosts, a guest, a container, and nothing left behind.
+"""The embedded lab for real: two hosts, a guest that moves, a container, faults that are seen and healed.
 
 Everything here happens in a lab of its own (its own state directory, hence its own names), beside one that may be up.
 """
@@ -11,13 +11,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from drivers.lab import accelerator, cgroups, enter, lab, machines, needs, switch
-from drivers.lab.command import wait
+from drivers.lab import accelerator, enter, lab
 from drivers.lab.layout import (
     CLIENT,
     CONTAINER_IMAGE,
@@ -25,25 +23,14 @@ from drivers.lab.layout import (
     GUEST_CMDLINE,
     READY,
     SWITCH,
-    Layout,
     address,
     guest_address,
     guest_mac,
 )
-from drivers.lab.state import began, living, load
-from harness.errors import LabError
+from drivers.lab.state import living, load
+from tests.support.labs import MARKS, ROOT, SPACES, eventually, own_layout, run, spaces_of
 
-LACKS = needs.lacks(["bookworm"])
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(bool(LACKS), reason="; ".join(f"{lack.what} missing: {lack.remedy}" for lack in LACKS)),
-]
-ROOT = Path(__file__).parents[2]
-SPACES = ("net", "mnt", "uts", "ipc", "pid", "cgroup")
-
-
-def own_layout():
-    return Layout(Path(tempfile.mkdtemp(prefix="virtmark-test-", dir="/var/tmp")), Layout.current().cache)
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
@@ -53,54 +40,6 @@ def layout():
     yield own
     lab.down(layout=own)
     shutil.rmtree(own.state, ignore_errors=True)
-
-
-@pytest.fixture
-def spare():
-    """Return the layout of a lab that is down, and take it down whatever the test does."""
-    own = own_layout()
-    yield own
-    lab.down(layout=own)
-    shutil.rmtree(own.state, ignore_errors=True)
-
-
-def run(layout, machine, *argv, tools=True):
-    return subprocess.run([*enter.launcher(machine, layout, tools=tools), *argv], capture_output=True, text=True,
-                          timeout=60, check=False)
-
-
-def eventually(true, seconds=20.0):
-    """Wait until `true()`; a test that waits in vain fails here."""
-    wait(true, seconds, "the test")
-
-
-def spaces_of(pids):
-    """Return the namespaces of processes that are not also this process's."""
-    found = set()
-    for pid in pids:
-        for kind in SPACES:
-            with contextlib.suppress(OSError):
-                found.add((kind, os.readlink(f"/proc/{pid}/ns/{kind}")))
-    return found - {(kind, os.readlink(f"/proc/self/ns/{kind}")) for kind in SPACES}
-
-
-def in_spaces(spaces):
-    """Return the processes on this machine that are in one of those namespaces."""
-    living = [int(name) for name in os.listdir("/proc") if name.isdigit() and began(int(name)) is not None]
-    return [pid for pid in living if spaces_of([pid]) & spaces]
-
-
-def traces(layout):
-    """Return everything on this machine that bears the name or the path of this lab."""
-    names = list(switch.NAMES.glob(f"{layout.prefix}*")) if switch.NAMES.is_dir() else []
-    groups = [path for root in cgroups.current().roots for path in root.glob(f"{layout.prefix}*")]
-    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines()
-              if layout.prefix in line or str(layout.state) in line]
-    return [*names, *groups, *mounts, *([layout.state] if layout.state.exists() else [])]
-
-
-def everyone(layout):
-    return {pid for machine in (*machines.EVERYONE, SWITCH) for pid in machines.members(layout, machine)}
 
 
 def test_status_tells_what_stands(layout):
@@ -288,100 +227,3 @@ def test_up_heals_a_dead_daemon_and_a_dead_host(layout):
     assert after.machines["hA"].init == before.machines["hA"].init
     assert after.machines["hB"].init != before.machines["hB"].init
     assert run(layout, CLIENT, "ping", "-c", "1", "-W", "5", address("hB")).returncode == 0
-
-
-def test_down_leaves_nothing(spare):
-    state = lab.up(layout=spare)
-    pids = everyone(spare)
-    spaces = spaces_of(pids)
-    assert len(pids) >= 10
-    assert traces(spare)
-    subprocess.run(["nsenter", "-t", str(state.machines["hA"].init.pid), "-m", "-p", "setsid", "-f", "sleep", "54321"],
-                   check=True)
-    assert lab.down(layout=spare) >= len(pids)
-    assert [pid for pid in pids if began(pid) is not None] == []
-    assert in_spaces(spaces) == []
-    assert traces(spare) == []
-    assert lab.down(layout=spare) == 0
-    assert lab.status(spare).stacks == ()
-
-
-UP = "from drivers.lab import lab; lab.up(say=lambda line: print(line, flush=True))"
-
-
-def up_process(layout, **streams):
-    return subprocess.Popen([sys.executable, "-c", UP], stdout=subprocess.PIPE, text=True, cwd=ROOT, **streams,
-                            env={**os.environ, "VIRTMARK_STATE": str(layout.state)})
-
-
-@pytest.mark.parametrize("moment", ["switch", "client", "hA: starting", "hB", "guests"])
-def test_a_killed_up_is_cleaned_by_down(spare, moment):
-    with up_process(spare) as process:
-        assert any(line.startswith(moment) for line in process.stdout)
-        process.kill()
-    assert lab.status(spare).leftovers or not lab.status(spare).up
-    pids = everyone(spare)
-    spaces = spaces_of(pids)
-    lab.down(layout=spare)
-    assert in_spaces(spaces) == []
-    assert everyone(spare) == set()
-    assert traces(spare) == []
-
-
-def test_an_interrupted_up_takes_back_what_it_began(spare):
-    with up_process(spare, stderr=subprocess.PIPE) as process:
-        assert any(line.startswith("hB: starting") for line in process.stdout)
-        process.send_signal(signal.SIGINT)
-        assert "KeyboardInterrupt" in process.stderr.read()
-    assert everyone(spare) == set()
-    assert [each for each in traces(spare) if each != spare.state] == []
-    assert lab.status(spare).leftovers == ()
-
-
-def test_a_killed_up_is_healed_by_up(spare):
-    with up_process(spare) as process:
-        assert any(line.startswith("hA: starting") for line in process.stdout)
-        process.kill()
-    lab.up(layout=spare)
-    assert lab.status(spare).up
-
-
-def test_down_works_after_everything_was_killed(spare):
-    lab.up(layout=spare)
-    for pid in everyone(spare):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    lab.down(layout=spare)
-    assert traces(spare) == []
-
-
-def test_down_works_without_its_state(spare):
-    lab.up(layout=spare)
-    spare.state_file.unlink()
-    assert lab.status(spare).leftovers
-    lab.down(layout=spare)
-    assert traces(spare) == []
-
-
-def test_a_failed_up_leaves_nothing_and_touches_nothing_foreign(spare):
-    name = spare.called("hB")
-    subprocess.run(["ip", "netns", "add", name], check=True)
-    try:
-        with pytest.raises(LabError, match=f"{name}: exists, but not made by this lab; to remove it: ip netns del"):
-            lab.up(layout=spare)
-        assert switch.file_of(spare, "hB").exists()
-        lab.down(layout=spare)
-        assert switch.file_of(spare, "hB").exists()
-        assert "not this lab's" in lab.text(lab.status(spare))
-    finally:
-        subprocess.run(["ip", "netns", "del", name], check=True)
-    assert traces(spare) == []
-
-
-def test_two_ups_at_once_do_not_mix(spare):
-    with up_process(spare) as process:
-        assert process.stdout.readline()
-        with pytest.raises(LabError, match="another virtmark is at work"):
-            lab.up(layout=spare)
-        process.stdout.read()
-    assert lab.status(spare).up
