@@ -21,8 +21,8 @@ Floats = NDArray[np.float64]
 PER_TAIL = 100.0  # values that must lie beyond a percentile before it is shown
 SHAPES = ("", "histogram", "sample")  # kinds of series (label stat) that hold a distribution
 # labels that say how a series was made, not what it is of
-STATED = frozenset({"direct", "engine", "layout", "note", "resolution", "size", "source", "stat", "tool", "where",
-                    "window"})
+STATED = frozenset({"block", "direct", "engine", "layout", "note", "resolution", "size", "source", "stat", "tool",
+                    "where", "window"})
 OVERFLOW = {"scheduling.latency": "scheduling.overflow"}  # values beyond the last bin, counted apart by the tool
 
 
@@ -135,7 +135,7 @@ def _finished(run: Run) -> Iterator[StepResult]:
 
 
 def _is_latency(series: Series) -> bool:
-    shape = series.labels.get("stat", "") in SHAPES
+    shape = series.labels.get("stat", "") in SHAPES and (len(series.values) > 1 or bool(series.weights))
     return shape and series.metric.endswith(".latency") and series.unit == "s" and sum(series.weights or (1.0,)) > 0
 
 

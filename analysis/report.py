@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -35,22 +35,17 @@ def write(runs: Sequence[Run], findings: Iterable[Finding], profile: Profile | N
     """
     found, words = tuple(findings), Words(lang)
     gathered = material(runs, found, folders)
-    drawn = draw(gathered, words)
-    for picture in drawn:
-        if isinstance(picture, Picture):
-            _put(out / "charts" / f"{picture.chart.slug}.svg", picture.svg.encode())
-            _put(out / "charts" / f"{picture.chart.slug}.png", picture.png)
-    for number, kept in enumerate(export.evidence(gathered), 1):
-        _put(out / "evidence" / f"{charts.slug(kept.party.target, str(number))}.sha256", kept.listing.encode())
-    _put(out / "findings.json", export.findings_json(found).encode())
-    _put(out / "findings.csv", export.findings_csv(gathered.rows).encode())
-    _put(out / PAGE, html(gathered, drawn, profile, words).encode())
+    drawn = charts.render(list(charts.plan(gathered, words)))
+    pictures = [item for item in drawn if isinstance(item, Picture)]
+    files = {f"charts/{picture.chart.slug}.svg": picture.svg.encode() for picture in pictures}
+    files |= {f"charts/{picture.chart.slug}.png": picture.png for picture in pictures}
+    files |= {f"evidence/{charts.slug(kept.party.target, str(number))}.sha256": kept.listing.encode()
+              for number, kept in enumerate(export.evidence(gathered), 1)}
+    files["findings.json"] = export.findings_json(found).encode()
+    files["findings.csv"] = export.findings_csv(gathered.rows).encode()
+    files[PAGE] = html(gathered, drawn, profile, words).encode()
+    _replace(out, files)
     return out / PAGE
-
-
-def draw(gathered: Material, words: Words) -> list[Picture | Absence]:
-    """Draw all charts that the material allows."""
-    return [charts.rendered(item) if isinstance(item, charts.Chart) else item for item in charts.plan(gathered, words)]
 
 
 def html(gathered: Material, drawn: Sequence[Picture | Absence], profile: Profile | None,
@@ -70,6 +65,16 @@ def environment() -> jinja2.Environment:
 def asset(name: str) -> Markup:
     """Return one of the project's own files as markup, to be put into the page as it is."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+def _replace(out: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files; charts and lists that an earlier report left in `out` and this one lacks are removed."""
+    ours = (out / PAGE).exists()
+    for name, data in files.items():
+        _put(out / name, data)
+    for left in (*out.glob("charts/*.svg"), *out.glob("charts/*.png"), *out.glob("evidence/*.sha256")) if ours else ():
+        if left.relative_to(out).as_posix() not in files:
+            left.unlink()
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -20,6 +20,7 @@ from harness.stats import steady_state
 
 Floats = NDArray[np.float64]
 FEWEST = 8  # points that make a line worth drawing
+CUT = frozenset({"disk.rate"})  # metrics of which indicators score the steady part alone
 AROUND = (("host", "cpu.busy"), ("host", "cpu.steal"), ("guest", "cpu.busy"), ("guest", "cpu.steal"))
 
 
@@ -60,7 +61,17 @@ class Lane:
 
     party: Party
     arm: str
+    metric: str
     traces: tuple[Trace, ...]
+
+    @property
+    def cut(self) -> float:
+        """Return how many s after measuring began the scores begin: alike in all rounds, once the last is steady.
+
+        0 where a round never became steady, or where no indicator cuts the metric.
+        """
+        steady = self.metric in CUT and all(trace.steady for trace in self.traces)
+        return max(trace.start - trace.begin for trace in self.traces) if steady else 0.0
 
     @property
     def typical(self) -> Trace:
@@ -89,7 +100,7 @@ def tracks(material: Material) -> list[Track]:
             key = (result.step.stage, result.step.point, series.metric, labels(series), series.unit)
             found.setdefault(key, {}).setdefault((party.index, arm(result)), []).append(trace(result, series))
     ordered = sorted(found.items(), key=lambda item: (item[0][0], natural(item[0][1]), item[0][2:]))
-    return [Track(*key, lanes=tuple(_lane(material.parties[index], name, rounds)
+    return [Track(*key, lanes=tuple(_lane(material.parties[index], name, key[2], rounds)
                                     for (index, name), rounds in sorted(members.items())))
             for key, members in ordered]
 
@@ -104,8 +115,8 @@ def trace(result: StepResult, series: Series) -> Trace:
     return Trace(result.step.round, line, judged.kind, begin, start, judged.steady, tuple(_around(result)))
 
 
-def _lane(party: Party, name: str, rounds: list[Trace]) -> Lane:
-    return Lane(party, name, tuple(sorted(rounds, key=lambda one: one.round)))
+def _lane(party: Party, name: str, metric: str, rounds: list[Trace]) -> Lane:
+    return Lane(party, name, metric, tuple(sorted(rounds, key=lambda one: one.round)))
 
 
 def lines(result: StepResult) -> Iterator[Series]:

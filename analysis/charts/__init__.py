@@ -8,9 +8,12 @@ input.
 from __future__ import annotations
 
 import importlib
+import multiprocessing
+import os
 import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +24,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+WORTH_A_PROCESS = 10  # charts; a process of its own costs about as much as drawing five
+WIDE = re.compile("[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef]")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """One picture: where it belongs, what a reader must know beside it, and how to draw it."""
+    """One picture: where it belongs, what a reader must know beside it, and how to draw it.
+
+    `draw` can be pickled, so that charts are drawn in several processes. `wide` is set where texts need Chinese glyphs.
+    """
 
     kind: str
     area: str
@@ -32,6 +42,7 @@ class Chart:
     caption: str
     draw: Callable[[], Figure]
     indicator: str = ""
+    wide: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +81,29 @@ def kinds() -> list[Any]:
 def plan(material: Material, words: Words) -> Iterator[Chart | Absence]:
     """Yield everything there is to draw; file names (slugs) are unique."""
     used: dict[str, int] = {}
+    wide = words.lang == "zh" or _needs_wide(material)
     for kind in kinds():
         for chart in kind.charts(material, words):
-            yield _unique(chart, used) if isinstance(chart, Chart) else chart
+            yield replace(chart, slug=_unique(chart.slug, used), wide=wide) if isinstance(chart, Chart) else chart
+
+
+def render(planned: Sequence[Chart | Absence]) -> list[Picture | Absence]:
+    """Draw all charts, in several processes where there are many; the order stays."""
+    wanted = [item for item in planned if isinstance(item, Chart)]
+    workers = min(os.cpu_count() or 1, len(wanted) // WORTH_A_PROCESS)
+    if workers > 1:
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            drawn = iter(list(pool.map(rendered, wanted, chunksize=3)))
+    else:
+        drawn = map(rendered, wanted)
+    return [next(drawn) if isinstance(item, Chart) else item for item in planned]
 
 
 def rendered(chart: Chart) -> Picture:
     """Draw and save one chart."""
     from analysis.charts import style
 
-    with style.context():
+    with style.context(wide=chart.wide):
         figure = chart.draw()
         return Picture(chart=chart, svg=style.svg(figure, prefix=chart.slug), png=style.png(figure))
 
@@ -89,8 +113,14 @@ def slug(*parts: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", " ".join(filter(None, parts)).lower()).strip("-")[:80].rstrip("-") or "chart"
 
 
-def _unique(chart: Chart, used: dict[str, int]) -> Chart:
-    used[chart.slug] = count = used.get(chart.slug, 0) + 1
-    if count == 1:
-        return chart
-    return replace(chart, slug=f"{chart.slug}-{count}")
+def _unique(name: str, used: dict[str, int]) -> str:
+    used[name] = count = used.get(name, 0) + 1
+    return name if count == 1 else f"{name}-{count}"
+
+
+def _needs_wide(material: Material) -> bool:
+    """Say whether any text that charts show holds Chinese, Japanese or Korean characters."""
+    return any(WIDE.search(text) for text in (
+        *(party.label + party.accelerator for party in material.parties),
+        *(" ".join((row.point, row.source, *row.why)) for row in material.rows),
+        *(f"{step.stage} {step.point} {step.arm}" for run in material.runs for step in run.plan.steps)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,28 +32,22 @@ def charts(material: Material, words: Words) -> Iterator[Chart | Absence]:
             yield Absence(kind="ecdf", area=area, title=title, reason=words("ecdf.few", n=most, needed=FEWEST))
             continue
         yield Chart(kind="ecdf", area=area, title=title, caption=_notes(shown, words),
-                    draw=_drawer(family, shown, words),
-                    slug=slug(family.stage, family.point, family.metric, family.labels, "ecdf"))
-
-
-def _drawer(family: Family, shown: Sequence[Curve], words: Words) -> Callable[[], Figure]:
-    def draw() -> Figure:
-        spoken = style.spoken(words)
-        return _draw(shown, latency.heading(family, spoken, "ecdf"), spoken)
-
-    return draw
+                    draw=partial(_draw, family, shown, words),
+                    slug=slug(latency.place(family.stage, family.point), family.metric, family.labels, "ecdf"))
 
 
 def _notes(shown: Sequence[Curve], words: Words) -> str:
     return words("ecdf.notes", n=" / ".join(map(str, sorted({len(curve.rounds) for curve in shown}))))
 
 
-def _draw(shown: Sequence[Curve], title: str, words: Words) -> Figure:
+def _draw(family: Family, shown: Sequence[Curve], words: Words) -> Figure:
+    words = style.spoken(words)
     notes = _notes(shown, words)
     entries = [style.Entry(curve.party, latency.noted(curve, words), index) for index, curve in enumerate(shown)]
     top = style.headroom(notes) + style.legend_height(entries) + 0.1
     made = style.figure(top + TALL + 0.55)
-    style.head(made, title, notes, flag=style.flag((curve.party for curve in shown), words))
+    style.head(made, latency.heading(family, words, "ecdf"), notes,
+               flag=style.flag((curve.party for curve in shown), words))
     style.legend(made, style.headroom(notes), entries)
     axes = style.panel(made, (0.85, top, style.WIDTH - 1.15, TALL))
     for index, curve in enumerate(shown):

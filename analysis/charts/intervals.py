@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import groupby
 
 from matplotlib.figure import Figure
@@ -47,14 +48,15 @@ def notes(rows: Iterable[Row], words: Words) -> str:
 
 
 def _chart(rows: tuple[Row, ...], *, kind: str, counted: str, words: Words) -> Chart:
-    def draw() -> Figure:
-        spoken = style.spoken(words)
-        zero = spoken("overhead.axis") if rows[0].paired else ""
-        return forest.draw(forest.Sheet(title=spoken.indicator(rows[0]) + counted, notes=notes(rows, spoken), rows=rows,
-                                        words=spoken, zero=zero))
-
     return Chart(kind=kind, area=rows[0].area, indicator=rows[0].indicator, title=words.indicator(rows[0]) + counted,
-                 caption=notes(rows, words), draw=draw, slug=slug(rows[0].indicator, kind))
+                 caption=notes(rows, words), draw=partial(_draw, rows, counted, words),
+                 slug=slug(rows[0].indicator, kind))
+
+
+def _draw(rows: tuple[Row, ...], counted: str, words: Words) -> Figure:
+    words = style.spoken(words)
+    return forest.draw(forest.Sheet(title=words.indicator(rows[0]) + counted, notes=notes(rows, words), rows=rows,
+                                    words=words, zero=words("overhead.axis") if rows[0].paired else ""))
 
 
 def _parts(rows: tuple[Row, ...]) -> Iterator[tuple[Row, ...]]:

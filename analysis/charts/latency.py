@@ -7,6 +7,7 @@ needs 100 / (1 - p) values; an arrow marks where the histogram's last, open bin 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,7 +35,9 @@ def charts(material: Material, words: Words) -> Iterator[Chart | Absence]:
         shown = [curve for curve in family.curves if curve.whole.deepest > 0.5][:MOST_LINES]
         area = words.area_of(family.metric)
         if shown:
-            yield _chart(family, shown, title, words)
+            yield Chart(kind="latency", area=area, title=title, caption=_notes(shown, words),
+                        draw=partial(_draw, family, shown, words),
+                        slug=slug(place(family.stage, family.point), family.metric, family.labels, "curve"))
         else:
             most = max(curve.whole.n for curve in family.curves)
             yield Absence(kind="latency", area=area, title=title, reason=words("latency.few", n=most))
@@ -42,8 +45,17 @@ def charts(material: Material, words: Words) -> Iterator[Chart | Absence]:
 
 def heading(family: Family, words: Words, kind: str) -> str:
     """Return the title of a chart of a family."""
-    named = f"{words(f'{kind}.title')}: {family.stage}"
-    return " · ".join(filter(None, (named, family.point, family.metric, family.labels)))
+    return f"{words(f'{kind}.title')}: {place(family.stage, family.point)} · {described(family.metric, family.labels)}"
+
+
+def place(stage: str, point: str) -> str:
+    """Return stage and point of a chart; points are mostly named after their stage."""
+    return point if point.startswith(stage) else " · ".join(filter(None, (stage, point)))
+
+
+def described(metric: str, labels: str) -> str:
+    """Return metric and labels of a chart."""
+    return " · ".join(filter(None, (metric, labels)))
 
 
 def noted(curve: Curve, words: Words) -> str:
@@ -60,26 +72,18 @@ def tail(shares: Floats) -> Floats:
     return np.asarray(-np.log10(np.maximum(1.0 - shares, 1e-12)))
 
 
-def _chart(family: Family, shown: Sequence[Curve], title: str, words: Words) -> Chart:
-    def draw() -> Figure:
-        spoken = style.spoken(words)
-        return _draw(shown, heading(family, spoken, "latency"), spoken)
-
-    return Chart(kind="latency", area=words.area_of(family.metric), title=title, caption=_notes(shown, words),
-                 draw=draw, slug=slug(family.stage, family.point, family.metric, family.labels, "latency"))
-
-
 def _notes(shown: Sequence[Curve], words: Words) -> str:
     rounds = sorted({len(curve.rounds) for curve in shown})
     return words("latency.notes", n=" / ".join(map(str, rounds)))
 
 
-def _draw(shown: Sequence[Curve], title: str, words: Words) -> Figure:
+def _draw(family: Family, shown: Sequence[Curve], words: Words) -> Figure:
+    words = style.spoken(words)
     notes = _notes(shown, words)
     entries = [style.Entry(curve.party, noted(curve, words), index) for index, curve in enumerate(shown)]
     top = style.headroom(notes) + style.legend_height(entries) + 0.1
     made = style.figure(top + TALL + 0.55)
-    style.head(made, title, notes, flag=style.flag((curve.party for curve in shown), words))
+    style.head(made, heading(family, words, "latency"), notes, flag=style.flag((curve.party for curve in shown), words))
     style.legend(made, style.headroom(notes), entries)
     axes = style.panel(made, (0.85, top, style.WIDTH - 1.15, TALL))
     _axes(axes, shown, words)

@@ -1,12 +1,13 @@
-"""Scores by round: whether the rounds drifted, and whether one of them stands apart.
+"""Scores by round, all indicators of an area together: whether rounds drifted, and whether one of them stands apart.
 
 Each score is drawn as its deviation from the estimate of its own target, so that targets of different speed can be
-compared; a drift that all targets share points at the testbed.
+compared; a drift that all targets or all indicators share points at the testbed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 
 from matplotlib.axes import Axes
@@ -15,72 +16,62 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis import quantity
 from analysis.charts import Absence, Chart, axis, slug, style
-from analysis.rows import Material, Row, natural
+from analysis.rows import Material, Row
 from analysis.words import Words
 
 ORDER = 12
 FEWEST = 3
-COLUMNS, TALL, CAPTION, LEFT, BETWEEN = 3, 1.3, 0.28, 0.72, 0.7
-MOST = 12  # panels in one picture
+COLUMNS, TALL, CAPTION, LEFT, BETWEEN, BELOW = 3, 1.15, 0.28, 0.72, 0.7, 0.45
+MOST = 15  # panels in one picture
+
+Panel = tuple[Row, ...]
 
 
 def charts(material: Material, words: Words) -> Iterator[Chart | Absence]:
-    """Yield the drift view of every indicator with at least three rounds."""
-    for indicator, group in groupby(material.rows, key=lambda row: row.indicator):
-        rows = tuple({(row.party.index, row.point): row for row in group}.values())  # one for several limits
-        usable = tuple(row for row in rows if row.value is not None and len(row.scores) == len(row.rounds) >= FEWEST)
-        title = _title(rows, words)
-        if usable:
-            yield from _charts(usable, words)
-        elif any(row.value is not None for row in rows):
-            yield Absence(kind="rounds", area=rows[0].area, indicator=indicator, title=title,
-                          reason=words("rounds.few", n=max(len(row.scores) for row in rows), needed=FEWEST))
+    """Yield the drift view of every area, with a panel for each indicator and point of at least three rounds."""
+    for area, group in groupby(material.rows, key=lambda row: row.area):
+        rows = [row for row in group if row.value is not None and row.scores]
+        panels = list(_panels(rows))
+        parts = [tuple(panels[start:start + MOST]) for start in range(0, len(panels), MOST)]
+        for number, part in enumerate(parts, 1):
+            counted = f" ({number}/{len(parts)})" if len(parts) > 1 else ""
+            yield Chart(kind="rounds", area=area, title=_title(area, counted, words), caption=words("rounds.notes"),
+                        slug=slug(area, "rounds"), draw=partial(_draw, part, counted, words))
+        if rows and not panels:
+            few = words("rounds.few", n=max(len(row.scores) for row in rows), needed=FEWEST)
+            yield Absence(kind="rounds", area=area, title=_title(area, "", words), reason=few)
 
 
-def _charts(rows: tuple[Row, ...], words: Words) -> Iterator[Chart]:
-    points = sorted({row.point for row in rows}, key=natural)
-    for start in range(0, len(points), MOST):
-        part = tuple(row for row in rows if row.point in points[start:start + MOST])
-        yield Chart(kind="rounds", area=rows[0].area, indicator=rows[0].indicator, title=_title(rows, words),
-                    caption=_notes(part, words), draw=_drawer(part, words), slug=slug(rows[0].indicator, "rounds"))
+def _title(area: str, counted: str, words: Words) -> str:
+    return f"{' '.join(filter(None, (area, words.area(area))))} · {words('rounds.title')}{counted}"
 
 
-def _title(rows: Sequence[Row], words: Words) -> str:
-    return f"{words.indicator(rows[0])} · {words('rounds.title')}"
+def _panels(rows: Sequence[Row]) -> Iterator[Panel]:
+    """Yield the rows of each indicator and point, each party once: several limits do not make more scores."""
+    for _, group in groupby(rows, key=lambda row: (row.indicator, row.point)):
+        once = {row.party.index: row for row in group if len(row.scores) == len(row.rounds) >= FEWEST}
+        if once:
+            yield tuple(once.values())
 
 
-def _drawer(rows: tuple[Row, ...], words: Words) -> Callable[[], Figure]:
-    def draw() -> Figure:
-        return _draw(rows, style.spoken(words))
-
-    return draw
-
-
-def _notes(rows: Sequence[Row], words: Words) -> str:
-    return words("rounds.notes" if _relative(rows) else "rounds.notes.absolute")
-
-
-def _relative(rows: Sequence[Row]) -> bool:
-    """Say whether deviations are shares of the estimate: not for shares themselves, nor for numbers around zero."""
-    return rows[0].unit != "1" and all(row.value is not None and row.value > 0 for row in rows)
-
-
-def _draw(rows: tuple[Row, ...], words: Words) -> Figure:
-    notes, panels = _notes(rows, words), [tuple(group) for _, group in groupby(rows, key=lambda row: row.point)]
+def _draw(panels: tuple[Panel, ...], counted: str, words: Words) -> Figure:
+    words = style.spoken(words)
+    notes, rows = words("rounds.notes"), [row for panel in panels for row in panel]
     entries = _entries(rows, words)
     columns = min(COLUMNS, len(panels))
-    block = CAPTION + TALL + 0.5
+    block = CAPTION + TALL + BELOW
     top = style.headroom(notes) + style.legend_height(entries)
     made = style.figure(top + block * -(-len(panels) // columns))
-    style.head(made, _title(rows, words), notes, flag=style.flag((row.party for row in rows), words))
+    style.head(made, _title(rows[0].area, counted, words), notes,
+               flag=style.flag((row.party for row in rows), words))
     style.legend(made, style.headroom(notes), entries)
     wide = (style.WIDTH - LEFT - 0.15 - (columns - 1) * BETWEEN) / columns
-    span = _span(rows)
     for index, panel in enumerate(panels):
         left, upper = LEFT + (index % columns) * (wide + BETWEEN), top + block * (index // columns)
-        style.write(made, left, upper + 0.16, style.fit(panel[0].point, wide), size=style.SMALL, weight="bold")
-        axes = style.panel(made, (left, upper + CAPTION, wide, TALL))
-        _panel(axes, panel, span, words)
+        name = " · ".join(filter(None, (panel[0].indicator, panel[0].point)))
+        write = partial(style.write, size=style.SMALL, weight="bold")
+        write(made, left, upper + 0.16, style.fit(name, wide, style.SMALL, "bold"))
+        _panel(style.panel(made, (left, upper + CAPTION, wide, TALL)), panel, words)
     return made
 
 
@@ -92,18 +83,17 @@ def _entries(rows: Sequence[Row], words: Words) -> list[style.Entry]:
             for index, party in sorted(parties.items())]
 
 
+def _relative(rows: Sequence[Row]) -> bool:
+    """Say whether deviations are shares of the estimate: not for shares themselves, nor for numbers around zero."""
+    return rows[0].unit != "1" and all(row.value is not None and row.value > 0 for row in rows)
+
+
 def _deviations(row: Row, relative: bool) -> list[float]:
     centre = row.value or 0.0
     return [score / centre - 1 if relative else score - centre for score in row.scores]
 
 
-def _span(rows: Sequence[Row]) -> axis.Span:
-    relative = _relative(rows)
-    widest = max(abs(deviation) for row in rows for deviation in _deviations(row, relative)) or 0.01
-    return axis.Span(-1.15 * widest, 1.15 * widest)
-
-
-def _panel(axes: Axes, rows: Sequence[Row], span: axis.Span, words: Words) -> None:
+def _panel(axes: Axes, rows: Panel, words: Words) -> None:
     relative = _relative(rows)
     axes.axhline(0, color=style.SOFT, linewidth=0.7, zorder=1)
     for row in rows:
@@ -113,15 +103,21 @@ def _panel(axes: Axes, rows: Sequence[Row], span: axis.Span, words: Words) -> No
         odd = [index for index in row.flagged if index < len(found)]
         axes.plot([row.rounds[index] for index in odd], [found[index] for index in odd], linestyle="none", marker="o",
                   markersize=10, markerfacecolor="none", markeredgecolor=style.ALARM, zorder=4)
-    axis.upright(axes, span, "1" if relative else rows[0].unit, most=4)
-    axes.yaxis.set_major_formatter(FuncFormatter(_signed("1" if relative else rows[0].unit, span)))
-    last = max(max(row.rounds) for row in rows)
-    axes.set_xlim(-0.4, last + 0.4)
+    _axes(axes, rows, relative)
+    axes.set_xlabel(words("round"), labelpad=1)
+
+
+def _axes(axes: Axes, rows: Panel, relative: bool) -> None:
+    widest = max(abs(deviation) for row in rows for deviation in _deviations(row, relative)) or 0.01
+    span, unit = axis.Span(-1.2 * widest, 1.2 * widest), "1" if relative else rows[0].unit
+    chosen = quantity.scale((span.low, span.high), unit)
+    axis.upright(axes, span, unit, most=4)
+    axes.set_ylabel(chosen.name if relative else f"Δ {chosen.name}")
+    axes.yaxis.set_major_formatter(FuncFormatter(_signed(chosen)))
+    axes.set_xlim(-0.4, max(max(row.rounds) for row in rows) + 0.4)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.set_xlabel(words("round"), labelpad=2)
     axes.grid(axis="y")
 
 
-def _signed(unit: str, span: axis.Span) -> Callable[[float, object], str]:
-    chosen = quantity.scale((span.low, span.high), unit)
+def _signed(chosen: quantity.Scale) -> Callable[[float, object], str]:
     return lambda y, _: ("+" if y > 0 else "") + chosen.short(y)

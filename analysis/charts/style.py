@@ -93,9 +93,12 @@ def chinese() -> str:
 
 
 @contextmanager
-def context() -> Iterator[None]:
-    """Apply the style while charts are drawn and saved; glyphs that no font has are drawn as boxes, without noise."""
-    fonts = ["DejaVu Sans", *filter(None, (chinese(),))]
+def context(*, wide: bool = True) -> Iterator[None]:
+    """Apply the style while charts are drawn and saved; glyphs that no font has are drawn as boxes, without noise.
+
+    Without `wide` no font is searched for Chinese glyphs, which takes a tenth of the time.
+    """
+    fonts = ["DejaVu Sans", *filter(None, (chinese() if wide else "",))]
     looks: Any = {**RC, "font.family": fonts}
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()  # whatever the user's own matplotlibrc says

@@ -6,8 +6,9 @@ zero, so that the height of a ripple is its share of the level. Telemetry below 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from analysis import quantity
-from analysis.charts import Absence, Chart, axis, slug, style
+from analysis.charts import Absence, Chart, axis, latency, slug, style
 from analysis.rows import Material
 from analysis.traces import Floats, Lane, Trace, Track, tracks
 from analysis.words import Words
@@ -43,23 +44,17 @@ def charts(material: Material, words: Words) -> Iterator[Chart | Absence]:
     for track in tracks(material):
         area = words.area_of(track.metric)
         yield Chart(kind="timeline", area=area, title=_title(track, words), caption=words("timeline.notes"),
-                    draw=_drawer(track, words),
-                    slug=slug(track.stage, track.point, track.metric, track.labels, "timeline"))
+                    draw=partial(_draw, track, words),
+                    slug=slug(latency.place(track.stage, track.point), track.metric, track.labels, "timeline"))
 
 
 def _title(track: Track, words: Words) -> str:
-    named = f"{words('timeline.title')}: {track.stage}"
-    return " · ".join(filter(None, (named, track.point, track.metric, track.labels)))
-
-
-def _drawer(track: Track, words: Words) -> Callable[[], Figure]:
-    def draw() -> Figure:
-        return _draw(track, style.spoken(words))
-
-    return draw
+    where, what = latency.place(track.stage, track.point), latency.described(track.metric, track.labels)
+    return f"{words('timeline.title')}: {where} · {what}"
 
 
 def _draw(track: Track, words: Words) -> Figure:
+    words = style.spoken(words)
     notes = words("timeline.notes")
     telemetry = any(lane.typical.around for lane in track.lanes)
     names = list(dict.fromkeys(name for lane in track.lanes for name, _ in lane.typical.around))
@@ -103,7 +98,7 @@ def _lane(made: Figure, place: _Place, lane: Lane, unit: str, words: Words) -> N
         axes.plot(*_thinned(trace.line.times, trace.line.values), color=shade, zorder=3 if strong else 2,
                   linewidth=1.2 if strong else 0.5, alpha=1.0 if strong else 0.4)
     _scales(axes, lane, unit)
-    _window(axes, typical)
+    _window(axes, typical, lane.cut)
     if typical.around:
         axes.tick_params(labelbottom=False)
         axes = _below(made, place, typical, axes)
@@ -127,19 +122,15 @@ def _scales(axes: Axes, lane: Lane, unit: str) -> None:
     axes.grid()
 
 
-def _window(axes: Axes, typical: Trace) -> None:
-    """Hatch what the strong round did before measuring, tint what it measured before it was steady, mark the window."""
-    left = axes.get_xlim()[0]
-    if typical.begin > left:
-        axes.axvspan(left, typical.begin, facecolor="#eceef0", edgecolor="#c3c9cf", hatch="////", linewidth=0,
-                     zorder=0.5)
-    if typical.steady is False:
-        return
-    if typical.start > typical.begin:
-        axes.axvspan(typical.begin, typical.start, facecolor="#fdf3dc", linewidth=0, zorder=0.5)
-    axes.plot((typical.start, float(typical.line.times[-1])), (0.985, 0.985), transform=axes.get_xaxis_transform(),
-              color="#12633f", linewidth=2.2, linestyle="-" if typical.steady else (0, (2, 1.5)), solid_capstyle="butt",
-              clip_on=False)
+def _window(axes: Axes, typical: Trace, cut: float) -> None:
+    """Hatch what the strong round did before its scores begin, and draw its steady window as a bar on top."""
+    left, begin = axes.get_xlim()[0], typical.begin + cut
+    if begin > left:
+        axes.axvspan(left, begin, facecolor="#eceef0", edgecolor="#c3c9cf", hatch="////", linewidth=0, zorder=0.5)
+    if typical.steady is not False:
+        axes.plot((typical.start, float(typical.line.times[-1])), (0.985, 0.985), transform=axes.get_xaxis_transform(),
+                  color="#12633f", linewidth=2.2, linestyle="-" if typical.steady else (0, (2, 1.5)),
+                  solid_capstyle="butt", clip_on=False)
 
 
 def _below(made: Figure, place: _Place, typical: Trace, above: Axes) -> Axes:

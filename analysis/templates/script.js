@@ -3,7 +3,7 @@
   "use strict";
   var table = document.getElementById("findings-table"), form = document.querySelector(".filters");
   if (!table || !form) { return; }
-  var body = table.tBodies[0], rows = Array.prototype.slice.call(body.rows), heads = table.tHead.rows[0].cells;
+  var rows = Array.prototype.slice.call(table.tBodies), heads = table.tHead.rows[0].cells;
   var names = ["verdict", "area", "target"];
 
   function filter() {
@@ -19,7 +19,7 @@
   }
 
   function key(row, column) {
-    var cell = row.cells[column];
+    var cell = row.rows[0].cells[column];
     return cell.dataset.value === undefined ? cell.textContent.trim() : Number(cell.dataset.value);
   }
 
@@ -35,7 +35,7 @@
     heads[column].setAttribute("aria-sort", falling === 1 ? "ascending" : "descending");
     rows.map(function (row, index) { return { row: row, key: key(row, column), index: index }; })
       .sort(function (a, b) { return falling * compare(a.key, b.key) || a.index - b.index; })
-      .forEach(function (item) { body.appendChild(item.row); });
+      .forEach(function (item) { table.appendChild(item.row); });
   }
 
   Array.prototype.forEach.call(heads, function (head, column) {
