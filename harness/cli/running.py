@@ -102,7 +102,7 @@ def clean(target: str) -> None:
         return
     removed = placed.target.clean()
     for line in removed:
-        click.echo(line)
+        click.echo(placed.mask.text(line))
     click.echo(f"{placed.name}: {len(removed)} removed", err=True)
 
 

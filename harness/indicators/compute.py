@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness import stats
+from harness.errors import Unsupported
 from harness.indicators import percentiles
 from harness.indicators.base import (
     Evaluated,
@@ -78,7 +79,7 @@ def _steal_samples(result: StepResult) -> tuple[float, ...]:
     for series in result.telemetry:
         if series.metric == "cpu.steal" and series.labels.get("source") == "guest":
             return series.values
-    raise ValueError(f"{result.step.id}: the guest's stolen time was not sampled")
+    raise Unsupported("nothing watched the guest from inside, so its stolen time is not known")
 
 
 def steal_clock(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check, ...]:

@@ -8,13 +8,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from drivers.tools import fio
 from drivers.tools.reading import document
 from harness import codec, plan, registry, scenario
-from harness.indicators import catalogue, gather, percentiles
+from harness.indicators import catalogue, gather
 from harness.indicators.base import DEFAULTS, quantity
 from harness.model import Series, Status, Step, StepResult
 from harness.stats import decide
@@ -387,22 +385,3 @@ def test_a_salvaged_output_is_told_and_a_cut_one_cannot_be_judged():
     assert check(evaluate("NET-05", noted("text before the JSON: hello")), "tool output whole").passed is True
     cut = check(evaluate("NET-05", noted("text before the JSON: fio: terminating on signal 2")), "tool output whole")
     assert (cut.passed, cut.note) == (None, "text before the JSON: fio: terminating on signal 2")
-
-
-# percentiles
-
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)), min_size=1, max_size=30), st.sampled_from(
-    [0.001, 0.25, 0.5, 0.55, 0.9, 0.99, 0.999, 1.0]))
-def test_a_weighted_percentile_is_that_of_the_repeated_values(pairs, p):
-    series = Series(metric="m", unit="s", values=tuple(float(v) for v, _ in pairs),
-                    weights=tuple(float(n) for _, n in pairs))
-    repeated = sorted(v for v, n in pairs for _ in range(n))
-    rank = next(k for k in range(1, len(repeated) + 1) if k * 1000 >= round(p * 1000) * len(repeated))
-    assert percentiles.at(series, p) == repeated[rank - 1]
-
-
-@given(st.integers(1, 500), st.integers(0, 500))
-def test_values_beyond_the_bins_shift_the_rank(inside, beyond):
-    series = Series(metric="m", unit="s", values=(1.0,), weights=(float(inside),))
-    found = percentiles.at(series, 0.9, beyond)
-    assert found == (1.0 if inside * 10 >= 9 * (inside + beyond) else np.inf)
