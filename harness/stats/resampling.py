@@ -40,7 +40,8 @@ def bca_interval(x: npt.ArrayLike, f: Statistic = np.mean, *, resamples: int = 9
                  confidence: float = 0.95) -> Interval:
     """Return the bare BCa interval, without the guard on n: for comparison with other programs, not for verdicts."""
     ordered = np.sort(scores(x).values)
-    boot = (_means(ordered[None, :], resamples, seed)[0] if f is np.mean else _resampled(ordered, f, resamples, seed))
+    boot = (ordered @ _weights(ordered.size, resamples, seed) / ordered.size if f is np.mean
+            else _resampled(ordered, f, resamples, seed))
     return _interval(np.sort(boot), float(f(ordered, axis=-1)), _left_out(ordered, f), confidence)
 
 
@@ -61,12 +62,12 @@ def _shared(samples: Mapping[str, Sample], about: About) -> dict[str, Estimate]:
     policy = policy_of(about)
     stack = np.array([np.sort(sample.values) for sample in samples.values()])
     seed = seed_of(policy, "\n".join(samples), stack)
-    intervals = []
+    intervals: list[Interval] = []
+    weights = _weights(stack.shape[1], policy.bootstrap, seed)
     step = max(1, _CELLS // policy.bootstrap)
     for start in range(0, len(stack), step):
         rows = stack[start:start + step]
-        boots = _means(rows, policy.bootstrap, seed)
-        boots.sort(axis=1)
+        boots = np.sort(rows @ weights / stack.shape[1], axis=1)
         intervals += [_interval(boot, float(row.mean()), (row.sum() - row) / (row.size - 1), policy.confidence)
                       for boot, row in zip(boots, rows, strict=True)]
     return {name: _estimate(sample, float(row.mean()), interval, np.mean, seed, {**about, "indicator_id": name})
@@ -80,13 +81,13 @@ def _enough(sample: Sample) -> Sample:
     return sample
 
 
-def _means(rows: FloatArray, resamples: int, seed: int) -> FloatArray:
-    """Return bootstrap means of shape (rows, resamples); the weights depend on the seed and n alone."""
-    n = rows.shape[1]
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
-    means: FloatArray = rows @ weights.T
-    means /= n
-    return means
+def _weights(n: int, resamples: int, seed: int) -> FloatArray:
+    """Return how often each of n scores is drawn, shape (n, resamples): rows @ counts / n are bootstrap means.
+
+    Whole counts, divided by n only afterwards, keep equal means equal.
+    """
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    return np.ascontiguousarray(counts.T, dtype=np.float64)
 
 
 def _resampled(ordered: FloatArray, f: Statistic, resamples: int, seed: int) -> FloatArray:
