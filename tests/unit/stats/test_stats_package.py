@@ -1,7 +1,9 @@
 """The package as others see it: every name, nothing loaded before it is used, nothing heavy at all."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +53,7 @@ def test_importing_the_package_loads_no_numpy_and_no_scipy():
 def test_a_campaign_of_estimates_never_loads_scipy_stats():
     loaded = python("""
 import sys
+from pathlib import Path
 from harness.stats import gm_ci, median_ci, overhead, rank_vendors, segment_history, plan_repetitions, brunner_munzel
 x, y = [1.0, 1.1, 1.2, 1.0, 1.1, 1.3], [2.0, 2.1, 2.3, 2.0, 2.2, 2.4]
 gm_ci(x), median_ci(x), overhead(x, y, "higher"), plan_repetitions(x, 0.02), segment_history(x + y)
@@ -58,3 +61,8 @@ rank_vendors({"a": x, "b": y}, "higher"), brunner_munzel(x, y)
 print("scipy.stats" in sys.modules, "scipy.optimize" in sys.modules)
 """)
     assert loaded == "False False"
+
+
+def test_type_checkers_see_the_same_modules():
+    stub = Path(harness.stats.__file__).with_suffix(".pyi").read_text()
+    assert set(re.findall(r"from (\S+) import \*", stub)) == {f"harness.stats.{m}" for m in harness.stats._WHERE}
