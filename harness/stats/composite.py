@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Unpack
+from typing import NamedTuple, TypeVar, Unpack
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from harness.stats.provenance import with_provenance
 from harness.stats.records import Direction, Estimate, Interval, Scale
 
 Component = Estimate | float | None
+T = TypeVar("T")
 
 
 class _Part(NamedTuple):
@@ -31,19 +32,24 @@ class _Part(NamedTuple):
     n: int
 
 
-def composite_gm(estimates: Mapping[str, Component], weights: Mapping[str, float] | None = None,
-                 reference: Mapping[str, float] | None = None, **about: Unpack[About]) -> Estimate:
+def composite_gm(estimates: Mapping[str, Component] | Sequence[Component],
+                 weights: Mapping[str, float] | Sequence[float] | None = None,
+                 reference: Mapping[str, float] | Sequence[float] | None = None, **about: Unpack[About]) -> Estimate:
     """Return exp(sum w ln r / sum w) over the components' ratios r to the reference, unit 1, with its interval.
+
+    All three by component name, or all as lists in one order.
 
     With a reference, a component that is better lower counts as reference / value, and the composite is better
     higher; plain numbers count as value / reference. Without one, the components must be ratios already (unit 1, one
     direction). A component that is None, or missing in weights, reference or estimates, makes the composite undefined:
     ValueError. se = sqrt(sum w^2 v), degrees of freedom after Welch-Satterthwaite.
     """
-    names = _complete(estimates, weights, reference)
-    direction = _direction([estimates[name] for name in names], reference)
-    w = _shares([1.0 if weights is None else weights[name] for name in names])
-    parts = [_part(name, estimates[name], None if reference is None else reference[name]) for name in names]
+    components, by_weight, base = _named(estimates), _named(weights), _named(reference)
+    names = _complete(components or {}, by_weight, base)
+    values = [components[name] for name in names] if components else []
+    direction = _direction(values, base)
+    w = _shares([1.0 if by_weight is None else by_weight[name] for name in names])
+    parts = [_part(name, v, None if base is None else base[name]) for name, v in zip(names, values, strict=True)]
     mean = math.fsum(share * part.log_ratio for share, part in zip(w.tolist(), parts, strict=True))
     u, dof = _combined(w, parts)
     half = t_quantile(dof, (1 + policy_of(about).confidence) / 2) * u if dof > 0 else math.inf
@@ -59,6 +65,12 @@ def composite_gm(estimates: Mapping[str, Component], weights: Mapping[str, float
                  warnings=() if dof > 0 else ("no_interval: a component has no uncertainty of its own",))
     return with_provenance(found, keywords, logs, w, n=min(part.n for part in parts),
                            n_by_level={name: part.n for name, part in zip(names, parts, strict=True)})
+
+
+def _named(values: Mapping[str, T] | Sequence[T] | None) -> dict[str, T] | None:
+    if values is None:
+        return None
+    return dict(values) if isinstance(values, Mapping) else {str(i + 1): v for i, v in enumerate(values)}
 
 
 def _complete(estimates: Mapping[str, Component], *others: Mapping[str, float] | None) -> list[str]:

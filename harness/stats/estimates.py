@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.stats.inputs import About, FloatArray, Sample, policy_of, seed_from
 from harness.stats.moments import middle, t_quantile
-from harness.stats.records import DEFAULT_POLICY, Budget, Check, Estimate, Interval, Scale, StatsPolicy
+from harness.stats.records import DEFAULT_POLICY, Budget, Check, Direction, Estimate, Interval, Scale, StatsPolicy
 
 CODE_VERSION = "stats-1"  # changes when the same data would give other numbers
 Z975 = 1.959963984540054
@@ -72,7 +72,8 @@ def dress(found: Estimate, sample: Sample, about: About, *, shape: Sequence[Floa
     resolution = about.get("resolution", 0.0) if found.resolution == 0 else found.resolution
     common: dict[str, Any] = {
         "n_by_level": sample.n_by_level, "unit": about.get("unit", found.unit), "indicator_id": name,
-        "direction": about.get("direction", found.direction), "measurand": about.get("measurand", found.measurand),
+        "direction": Direction(about.get("direction", found.direction)),
+        "measurand": about.get("measurand", found.measurand),
         "resolution": resolution, "noise_floor": about.get("noise_floor"), "flagged": flagged,
         "excluded": tuple(about.get("excluded", ())), "policy_hash": policy.hash, "data_hash": sample.data_hash,
         "seed": found.seed or seed_from(policy, name, sample.data_hash), "code_version": CODE_VERSION}

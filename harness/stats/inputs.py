@@ -48,6 +48,9 @@ class About(Common, total=False):
     direction: Direction
 
 
+_KEYWORDS = About.__optional_keys__
+
+
 @dataclass(frozen=True)
 class Sample:
     """Checked scores of shape (n,), one per top-level replicate, in the order given."""
@@ -63,7 +66,12 @@ class Sample:
 
 
 def policy_of(about: Common) -> StatsPolicy:
-    """Return the policy in force: the caller's, with its confidence replaced where one is given."""
+    """Return the policy in force: the caller's, with its confidence replaced where one is given.
+
+    TypeError on a keyword that no estimating function knows: a misspelt `unit` must not pass unnoticed.
+    """
+    if unknown := about.keys() - _KEYWORDS:
+        raise TypeError(f"unknown keyword {', '.join(sorted(unknown))}; allowed are {', '.join(sorted(_KEYWORDS))}")
     policy = about.get("policy", DEFAULT_POLICY)
     if "confidence" not in about:
         return policy

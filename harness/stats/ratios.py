@@ -35,12 +35,18 @@ class Welch:
 
 @dataclass(frozen=True)
 class Equivalence:
-    """Whether the whole interval lies inside (lo, hi); `p` of the two one-sided tests where it is a t interval."""
+    """Whether the whole interval lies inside (lo, hi); `p` of the two one-sided tests where it is a t interval.
+
+    True in a condition only where it is shown.
+    """
 
     shown: bool
     lo: float
     hi: float
     p: float | None
+
+    def __bool__(self) -> bool:
+        return self.shown
 
 
 def ratio_paired(x: npt.ArrayLike, y: npt.ArrayLike, **about: Unpack[About]) -> Estimate:

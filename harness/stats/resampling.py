@@ -40,6 +40,10 @@ def bca_interval(x: npt.ArrayLike, f: Statistic = np.mean, *, resamples: int = 9
                  confidence: float = 0.95) -> Interval:
     """Return the bare BCa interval, without the guard on n: for comparison with other programs, not for verdicts."""
     ordered = np.sort(scores(x).values)
+    try:
+        f(ordered, axis=-1)
+    except TypeError as error:
+        raise ValueError(f"f: must take axis=-1 and reduce that axis, as np.mean does ({error})") from None
     boot = (ordered @ _weights(ordered.size, resamples, seed) / ordered.size if f is np.mean
             else _resampled(ordered, f, resamples, seed))
     return _interval(np.sort(boot), float(f(ordered, axis=-1)), _left_out(ordered, f), confidence)
@@ -97,7 +101,7 @@ def _resampled(ordered: FloatArray, f: Statistic, resamples: int, seed: int) -> 
              for start in range(0, resamples, step)]
     boot = np.concatenate([np.atleast_1d(np.asarray(part, dtype=np.float64)) for part in parts])
     if boot.shape != (resamples,):
-        raise ValueError("f: does not reduce the last axis; a function such as np.mean with axis=-1 is needed")
+        raise ValueError("f: must take axis=-1 and reduce that axis, as np.mean does")
     return boot
 
 

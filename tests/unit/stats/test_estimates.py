@@ -177,6 +177,9 @@ def test_bca_refuses_small_and_doubts_middling_n():
     assert "few" not in codes(bca_ci(np.concatenate([X, X + 0.01, Y])))
     with pytest.raises(ValueError, match="axis=-1"):
         bca_ci(X, lambda v, axis: np.array(3.0))
+    with pytest.raises(ValueError, match="axis=-1"):
+        bca_ci(X, lambda v: v.mean())
+    assert bca_ci(X, np.std).estimate == pytest.approx(X.std())
 
 
 def test_bca_of_many_indicators_agrees_with_each_alone():

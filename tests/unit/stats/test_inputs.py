@@ -129,3 +129,9 @@ def test_the_callers_array_is_not_frozen_or_changed():
 def test_confidence_is_a_share(confidence):
     with pytest.raises(ValueError, match="confidence"):
         mean_ci([1.0, 2.0], confidence=confidence)
+
+
+def test_a_misspelt_keyword_is_refused():
+    with pytest.raises(TypeError, match="unknown keyword unti"):
+        gm_ci([1.0, 2.0], unti="s")
+    assert gm_ci([1.0, 2.0], direction="lower").direction is Direction.LOWER_IS_BETTER

@@ -149,6 +149,14 @@ def test_composite_is_the_weighted_geometric_mean_of_ratios():
     assert found.ci.lo < found.estimate < found.ci.hi
 
 
+def test_components_may_come_as_lists():
+    one, two = gm_ci([1.0, 1.1]), gm_ci([3.0, 3.2])
+    by_name = composite_gm({"1": one, "2": two}, {"1": 1.0, "2": 3.0}, {"1": 2.0, "2": 2.0})
+    assert composite_gm([one, two], [1.0, 3.0], [2.0, 2.0]) == by_name
+    with pytest.raises(ValueError, match="undefined, 2 missing"):
+        composite_gm([one, two], [1.0])
+
+
 def test_the_order_of_products_does_not_depend_on_the_reference():
     one, two = ({n: gm_ci(RNG.lognormal(0, 0.5, 8), direction=UP) for n in "abcd"} for _ in range(2))
     quotients = []

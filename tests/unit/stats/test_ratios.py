@@ -81,7 +81,8 @@ def test_resolution_of_a_ratio_follows_from_that_of_its_readings(f):
 @pytest.mark.parametrize(("lo", "hi", "delta", "shown"), [
     (-0.01, 0.015, 0.02, True), (-0.01, 0.02, 0.02, False), (-0.03, 0.0, 0.02, False), (0.005, 0.01, 0.02, True)])
 def test_equivalence_is_the_whole_interval_inside(lo, hi, delta, shown):
-    assert equivalence(Interval(lo, hi, 0.95), delta).shown is shown
+    found = equivalence(Interval(lo, hi, 0.95), delta)
+    assert found.shown is bool(found) is shown
 
 
 def test_equivalence_of_ratios_is_around_one_and_of_overheads_around_zero():
