@@ -17,20 +17,25 @@ LIST = 12  # words from which on a value is treated as a list
 
 @dataclass(frozen=True)
 class Fact:
-    """One fact: a value for each run ("" where unknown), and whether they differ."""
+    """One fact: a value for each run ("" where unknown), and whether what is known differs."""
 
     name: str
     values: tuple[str, ...]
     differs: bool
-    shared: str = ""
+    shared: int = 0
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The facts of one machine (target, controller, host.0, guest, ...) in all runs."""
+    """One machine (target, controller, host.0, guest, ...) in the runs that have it, given by their numbers.
+
+    `facts` are those that differ or that some run lacks, `same` those that all share.
+    """
 
     name: str
+    runs: tuple[int, ...]
     facts: tuple[Fact, ...]
+    same: tuple[tuple[str, str], ...]
 
     @property
     def differing(self) -> int:
@@ -56,7 +61,7 @@ def columns(material: Material) -> list[tuple[Party, str]]:
 def machines(runs: Sequence[Run]) -> list[Machine]:
     """Return all machines: the target first, then the others by name."""
     names = sorted({name for run in runs for name in run.facts}, key=lambda name: (name != "target", natural(name)))
-    return [Machine(clean(name), tuple(_facts(runs, name))) for name in names]
+    return [_machine(name, runs) for name in names]
 
 
 def conditions(runs: Sequence[Run]) -> list[Condition]:
@@ -65,19 +70,25 @@ def conditions(runs: Sequence[Run]) -> list[Condition]:
     return [Condition(clean(name), tuple(_summary(run, name) for run in runs)) for name in names]
 
 
-def _facts(runs: Sequence[Run], machine: str) -> list[Fact]:
-    keys = sorted({key for run in runs for key in run.facts.get(machine, {})}, key=natural)
-    return [_fact(key, [clean(run.facts.get(machine, {}).get(key, "")) for run in runs]) for key in keys]
+def _machine(name: str, runs: Sequence[Run]) -> Machine:
+    having = tuple(number for number, run in enumerate(runs) if name in run.facts)
+    known = [runs[number].facts[name] for number in having]
+    keys = sorted({key for facts in known for key in facts}, key=natural)
+    facts = [_fact(key, [clean(facts.get(key, "")) for facts in known]) for key in keys]
+    same = [fact for fact in facts if len(set(fact.values)) == 1 and not fact.shared]
+    other = sorted((fact for fact in facts if fact not in same), key=lambda fact: not fact.differs)
+    return Machine(clean(name), having, tuple(other),
+                   tuple((fact.name, fact.values[0]) for fact in same))
 
 
 def _fact(key: str, values: list[str]) -> Fact:
-    differs = len(set(values)) > 1
+    differs = len({value for value in values if value}) > 1
     lists = [value.replace(",", " ").split() for value in values]
     if not differs or not all(len(words) >= LIST for words in lists):
         return Fact(clean(key), tuple(values), differs)
     common = set.intersection(*map(set, lists))
     only = tuple(" ".join(word for word in words if word not in common) for words in lists)
-    return Fact(clean(key), only, True, shared=f"{len(common)}")
+    return Fact(clean(key), only, True, len(common))
 
 
 def _summary(run: Run, name: str) -> tuple[float, float] | None:
