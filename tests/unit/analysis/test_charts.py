@@ -245,3 +245,16 @@ def test_charts_do_not_load_pyplot():
     code = ("import sys, analysis.report; from analysis import charts; charts.kinds(); "
             "assert 'matplotlib.pyplot' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_several_processes_draw_what_one_does(made_up):
+    specs = tuple((f"STO-{n:02}", "1/s", "higher", ("p",), 1e3 * n, None, None) for n in range(1, 21))
+    plan = planned(([], made_up.findings(1, specs=specs)))
+    assert len(plan) // charts.WORTH_A_PROCESS >= 2
+    missing = charts.Absence(kind="x", area="STO", title="x", reason="x")
+    drawn = charts.render([plan[0], missing, *plan[1:]])
+    assert drawn[1] is missing
+    kept = [picture for picture in drawn if isinstance(picture, charts.Picture)]
+    assert [picture.chart.slug for picture in kept] == [chart.slug for chart in plan]
+    again = charts.rendered(plan[7])
+    assert (kept[7].svg, kept[7].png) == (again.svg, again.png)
