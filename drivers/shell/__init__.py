@@ -43,7 +43,7 @@ def lab_machine(name: str, *, tools: bool = True) -> Local:
     from drivers.lab import enter, layout
 
     return Local(f"lab:{name}", prefix=enter.launcher(name, tools=tools), address=layout.address(name),
-                 environment={"HOME": "/root", "TMPDIR": "/tmp"})
+                 environment={"HOME": "/root", "TMPDIR": "/tmp"}, files_here=False)
 
 
 def network_namespace(name: str) -> Local:

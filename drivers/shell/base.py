@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol, Self
 
-from drivers.shell import guard
+from drivers.shell import owner
 from harness.errors import TargetError, ToolError, VirtmarkError
 from harness.protocols import Completed
 
@@ -107,7 +107,7 @@ class Shell(ABC):
     @contextmanager
     def private(self, parent: str) -> Iterator[Self]:
         """Yield this machine with a fresh directory under `parent` as working directory; it is removed at the end."""
-        path = f"{parent.rstrip('/')}/virtmark-{guard.local().new_mark()}"
+        path = f"{parent.rstrip('/')}/{owner.new_name('work')}"
         self.remove_at_end(path)
         made = self.run(["mkdir", "-m", "700", "--", path], timeout=60)
         if made.code:
@@ -118,6 +118,14 @@ class Shell(ABC):
             yield inside
         finally:
             self.run(["rm", "-rf", "--", path], timeout=600)
+
+    def clean(self, parent: str) -> list[str]:
+        """Remove the private directories that controllers which are gone left under `parent`; return their names."""
+        listed = self.run(["ls", "--", parent], timeout=60).stdout.splitlines()
+        left = [f"{parent.rstrip('/')}/{name}" for name in listed if owner.left_behind(name)]
+        if left:
+            self.run(["rm", "-rf", "--", *left], timeout=600).checked()
+        return [f"{self.name}: directory {path}" for path in left]
 
     def started(self, done: Completed) -> Completed:
         """Return `done`; ToolError if its exit status 126 or 127 means that the program could not be started.

@@ -15,11 +15,12 @@ import functools
 import itertools
 import os
 import re
-import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+
+from drivers.shell import owner
 
 MARK = "VIRTMARK_JOB"
 WAITING_LAUNCHERS = ("nsenter", "unshare")
@@ -78,20 +79,12 @@ class Guard:
             self._process.wait()
 
 
-_owners = itertools.count(1)
-
-
-def new_owner() -> str:
-    """Return a name for one more owner, unlike that of any other controller."""
-    return f"{os.getpid()}-{next(_owners)}-{secrets.token_hex(4)}"
-
-
 @functools.cache
 def local() -> Guard:
     """Return the controller's guard on this machine; the first call starts it."""
-    owner = new_owner()
-    guard = Guard(owner, subprocess.Popen(
-        ["sh", "-c", SCRIPT, "virtmark-guard", owner], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+    mine = owner.new()
+    guard = Guard(mine, subprocess.Popen(
+        ["sh", "-c", SCRIPT, "virtmark-guard", mine], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
         env={name: value for name, value in os.environ.items() if name != MARK}))
     atexit.register(guard.close)

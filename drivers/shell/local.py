@@ -63,12 +63,13 @@ class LocalJob:
 class Local(Shell):
     """This machine; with a `prefix`, whatever that launcher enters.
 
-    Commands inherit the controller's environment, unless `environment` replaces it.
+    Commands inherit the controller's environment, unless `environment` replaces it. `files_here` is false where the
+    launcher enters another root file system.
     """
 
     def __init__(self, name: str = "local", *, prefix: Sequence[str] = (), address: str = "127.0.0.1",
-                 environment: Mapping[str, str] | None = None) -> None:
-        self.name, self._address = name, address
+                 environment: Mapping[str, str] | None = None, files_here: bool = True) -> None:
+        self.name, self._address, self._files_here = name, address, files_here
         self.prefix = tuple(prefix)
         self._environment = environment
 
@@ -93,7 +94,8 @@ class Local(Shell):
             raise self._refusal(argv[0], error) from None
 
     def remove_at_end(self, path: str) -> None:
-        guard.local().remove_at_end(path)
+        if self._files_here:
+            guard.local().remove_at_end(path)
 
     def _variables(self) -> dict[str, str]:
         """Numbers without a locale's commas, and the programs that only root's path holds."""

@@ -23,7 +23,7 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-from drivers.shell import guard
+from drivers.shell import guard, owner
 from drivers.shell.base import Shell
 from drivers.shell.local import PATH, Local, LocalJob
 from harness.errors import TargetError
@@ -79,14 +79,14 @@ class Link:
         self.close()
         self._folder = tempfile.mkdtemp(prefix="virtmark-ssh-")
         self._via.remove_at_end(self._folder)
-        owner = guard.new_owner()
+        mine = owner.new()
         with tempfile.TemporaryFile() as complaints:
             argv = ["ssh", "-M", "-S", f"{self._folder}/s", "-o", "ControlPersist=no", *self._common(),
-                    self._remote(_GUARD, owner)]
+                    self._remote(_GUARD, mine)]
             mark = guard.local().new_mark()
             self._master = self._via.popen(argv, mark, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                            stderr=complaints.fileno())
-            self.guard = guard.Guard(owner, self._master)
+            self.guard = guard.Guard(mine, self._master)
             self.address = self._await_ready(self._master, complaints)
 
     def close(self) -> None:

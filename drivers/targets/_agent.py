@@ -25,7 +25,7 @@ from harness.errors import TargetError, ToolError
 from harness.protocols import Completed
 
 READ, WRITE = 1 << 20, 48 << 10
-PATIENCE = 30  # seconds for one answer of the agent
+PATIENCE = 60  # seconds for one answer of the agent
 FOLDER = "/run"
 _FILE_ERROR = re.compile(r"guest-file-\w+': (.+)")
 # $1 = working directory, $2 = where output goes, $3 = input, $4 = mark, then the command. Tells which output there is.
@@ -64,9 +64,24 @@ class Channel:
             env=[f"PATH={PATH}", "LC_ALL=C.UTF-8", "HOME=/root"], **{"capture-output": True})["pid"])
 
     def status(self, pid: int) -> dict[str, Any] | None:
-        """Return how a process ended, or None while it runs; to be asked only once after the end."""
-        answer = self.call("guest-exec-status", pid=pid)
-        return answer if answer["exited"] else None
+        """Return how a process ended, or None while it runs; to be asked only once after the end.
+
+        A guest under full load may be too slow to answer once; that is no reason to give the command up.
+        """
+        for left in (2, 1, 0):
+            try:
+                answer = self.call("guest-exec-status", pid=pid)
+                return answer if answer["exited"] else None
+            except TargetError:
+                if not left or not self._alive():
+                    raise
+        return None
+
+    def _alive(self) -> bool:
+        try:
+            return bool(self._domain.isActive())
+        except libvirt.libvirtError:
+            return False
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a file."""

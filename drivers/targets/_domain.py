@@ -27,6 +27,7 @@ class Domain:
     bridge: str
     address: str = ""
     prefix: int = 24
+    arch: str = "x86_64"
     machine: str = "q35"
     cpu: str = "auto"
     cache: str = "none"
@@ -63,7 +64,7 @@ def xml(guest: Domain) -> str:
 
 def _machine(domain: ET.Element, guest: Domain) -> None:
     system = _add(domain, "os")
-    _add(system, "type", "hvm", arch="x86_64", machine=guest.machine)
+    _add(system, "type", "hvm", arch=guest.arch, machine=guest.machine)
     for name in ("kernel", "initrd", "cmdline"):
         if value := getattr(guest, name):
             _add(system, name, value)

@@ -17,7 +17,8 @@ from typing import Any
 
 import libvirt
 
-from drivers.targets import _domain, _owner
+from drivers.shell import owner
+from drivers.targets import _domain
 from harness.errors import TargetError
 
 TAIL = 1 << 14
@@ -44,8 +45,8 @@ class Hypervisor:
         if "connection" in self.__dict__:
             with contextlib.suppress(libvirt.libvirtError):
                 pool = self.connection.storagePoolLookupByTargetPath(self.images)
-                ours = not pool.isPersistent() and pool.name().startswith(_owner.PREFIX)
-                if ours and not any(name.startswith(_owner.PREFIX) for name in pool.listVolumes()):
+                ours = not pool.isPersistent() and pool.name().startswith(owner.PREFIX)
+                if ours and not any(name.startswith(owner.PREFIX) for name in pool.listVolumes()):
                     pool.destroy()  # forgets the folder; the next one who needs it makes it again
             with contextlib.suppress(libvirt.libvirtError):
                 self.connection.close()
@@ -119,12 +120,12 @@ class Hypervisor:
         removed = []
         for domain in self._domains():
             with contextlib.suppress(libvirt.libvirtError):
-                if _owner.left_behind(domain.name()):
+                if owner.left_behind(domain.name()):
                     removed.append(f"{self.uri}: guest {domain.name()}")
                     domain.destroy()
         for volume in self._refreshed().listAllVolumes():
             with contextlib.suppress(libvirt.libvirtError):
-                if _owner.left_behind(volume.name()):
+                if owner.left_behind(volume.name()):
                     volume.delete()
                     removed.append(f"{self.uri}: file {volume.name()}")
         return removed
@@ -145,7 +146,7 @@ class Hypervisor:
     def _pool(self) -> Any:
         """Return the pool of the folder of disks; whoever comes first makes it."""
         path = ET.Element("pool", type="dir")
-        ET.SubElement(path, "name").text = f"{_owner.PREFIX}{hashlib.sha256(self.images.encode()).hexdigest()[:8]}"
+        ET.SubElement(path, "name").text = f"{owner.PREFIX}{hashlib.sha256(self.images.encode()).hexdigest()[:8]}"
         ET.SubElement(ET.SubElement(path, "target"), "path").text = self.images
         with contextlib.suppress(libvirt.libvirtError):
             return self.connection.storagePoolLookupByTargetPath(self.images)
@@ -155,3 +156,15 @@ class Hypervisor:
             with contextlib.suppress(libvirt.libvirtError):  # another controller was quicker
                 return self.connection.storagePoolLookupByTargetPath(self.images)
             raise TargetError(f"{self.uri}: {self.images} cannot hold disks: {error}") from None
+
+
+def own_address(domain: Any) -> str:
+    """Return the IPv4 address that a guest gave itself, as its agent, libvirt's leases or the host's ARP table tell."""
+    for source in (libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
+                   libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP):
+        with contextlib.suppress(libvirt.libvirtError):
+            for interface in domain.interfaceAddresses(source).values():
+                for entry in interface["addrs"] or ():
+                    if entry["type"] == libvirt.VIR_IP_ADDR_TYPE_IPV4 and not entry["addr"].startswith("127."):
+                        return str(entry["addr"])
+    raise TargetError(f"{domain.name()}: has no address yet")

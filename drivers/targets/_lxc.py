@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from drivers.shell import Inside, Shell
-from drivers.targets import _owner
+from drivers.shell import Inside, Shell, owner
 from drivers.targets._site import Site
 from harness.errors import TargetError
 
@@ -62,7 +61,7 @@ def machine(place: Site, domain: Any, name: str, address: str, cwd: str) -> Shel
 def clean(place: Site) -> list[str]:
     """Remove the root folders of containers whose controllers are gone."""
     listed = place.system.run(["ls", "--", place.host.images], timeout=60).stdout.split()
-    left = [name for name in listed if _owner.left_behind(name)]
+    left = [name for name in listed if owner.left_behind(name)]
     for name in left:
         script(place.system, _REMOVE, f"{place.host.images}/{name}")
     return [f"{place.system.name}: folder {name}" for name in left]

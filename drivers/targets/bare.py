@@ -5,7 +5,7 @@ There is one machine, whatever role and size a guest should have; each guest get
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from drivers.shell import Local, Shell
@@ -33,3 +33,7 @@ class Bare(Real, frozen=True, kw_only=True, dict=True):
             raise Unsupported(f"bare is one machine; there is no host {spec.host}")
         with Local("bare").private(self.directory) as machine:
             yield machine
+
+    def clean(self) -> Sequence[str]:
+        """Remove the directories of controllers that are gone."""
+        return Local("bare").clean(self.directory)

@@ -17,8 +17,7 @@ from typing import Any, Literal
 import docker
 
 from drivers import shell
-from drivers.shell import Shell
-from drivers.targets import _owner
+from drivers.shell import Shell, owner
 from drivers.targets._exec import Container, hang_up, told
 from drivers.targets._real import Real, system
 from harness.errors import TargetError, Unsupported
@@ -59,6 +58,10 @@ class Docker(Real, frozen=True, kw_only=True, dict=True):
     capabilities: tuple[str, ...] = ()
     client_machine: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.hosts:
+            raise ValueError("hosts: is empty; name at least one")
+
     def facts(self) -> Mapping[str, str]:
         """Return what runs the containers on the first host."""
         api = self._api(0)
@@ -86,7 +89,7 @@ class Docker(Real, frozen=True, kw_only=True, dict=True):
         """Start a container that ends with this context, and at the latest with the controller."""
         api = self._api(spec.host)
         self._clean_once()
-        name = _owner.new_name(spec.role)
+        name = owner.new_name(spec.role)
         with told(self._url(spec.host)), contextlib.ExitStack() as stack:
             identity = self._create(api, name, spec)
             stack.callback(_remove, api, identity)
@@ -105,7 +108,7 @@ class Docker(Real, frozen=True, kw_only=True, dict=True):
         engine = self._engine(index)
         if not (engine.lab or engine.shell):
             raise Unsupported(f"docker: hosts[{index}] has no `shell`")
-        with self._below(index).private(self.directory if engine.lab else engine.directory) as machine:
+        with self._below(index).private(self._below_directory(index)) as machine:
             yield machine
 
     @contextmanager
@@ -119,13 +122,15 @@ class Docker(Real, frozen=True, kw_only=True, dict=True):
 
     def clean(self) -> Sequence[str]:
         """Remove the containers of controllers that are gone."""
-        removed = []
+        removed: list[str] = []
         for index in range(len(self.hosts)):
             api = self._api(index)
+            if self._engine(index).lab or self._engine(index).shell:
+                removed += self._below(index).clean(self._below_directory(index))
             with told(self._url(index)):
                 for container in api.containers(all=True, filters={"label": LABEL}):
                     name = container["Names"][0].removeprefix("/")
-                    if _owner.left_behind(name):
+                    if owner.left_behind(name):
                         _remove(api, container["Id"])
                         removed.append(f"{self._url(index)}: container {name}")
         return removed
@@ -186,6 +191,10 @@ class Docker(Real, frozen=True, kw_only=True, dict=True):
     def _below(self, index: int) -> Shell:
         engine = self._engine(index)
         return shell.lab_machine(engine.lab) if engine.lab else shell.open(engine.shell)
+
+    def _below_directory(self, index: int) -> str:
+        engine = self._engine(index)
+        return self.directory if engine.lab else engine.directory
 
     @property
     def _image(self) -> str:

@@ -14,22 +14,23 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import libvirt
 
 from drivers import shell
-from drivers.shell import Local, Shell, Ssh
-from drivers.targets import _lxc, _owner
+from drivers.shell import Local, Shell, Ssh, owner
+from drivers.targets import _lxc
 from drivers.targets._agent import Agent
 from drivers.targets._domain import Domain, claim, mac, processor
-from drivers.targets._hypervisor import Hypervisor
+from drivers.targets._hypervisor import Hypervisor, own_address
 from drivers.targets._real import Real, system
 from drivers.targets._site import Host, Image, Site, lab_image, site, ssh_options
 from harness.errors import InputError, TargetError, Unsupported
 from harness.protocols import GuestSpec
 from harness.units import Seconds
 
+T = TypeVar("T")
 ACCELERATOR = {"kvm": "kvm", "qemu": "tcg", "lxc": "container"}
 
 
@@ -44,12 +45,17 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
     hosts: tuple[Host, ...]
     image: Literal["lab"] | Image = "lab"
     domain_type: Literal["auto", "kvm", "qemu", "lxc"] = "auto"
+    arch: str = "x86_64"
     machine: str = "q35"
     cpu: str = "auto"
     cache: Literal["none", "writeback", "writethrough", "directsync"] = "none"
     commands: Literal["agent", "ssh"] = "agent"
     boot: Seconds = Seconds(180)
     client_machine: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.hosts:
+            raise ValueError("hosts: is empty; name at least one")
 
     def facts(self) -> Mapping[str, str]:
         """Return what runs the guests on the first host, and how many hosts there are."""
@@ -61,7 +67,7 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
             "vendor": found["host_os_vendor"], "product": f"libvirt {'lxc' if kind == 'lxc' else 'qemu'}",
             "version": version if kind == "lxc" else f"QEMU {_dotted(connection.getVersion())}, {version}",
             "libvirt_version": libvirt_version, "accelerator": ACCELERATOR[kind], "domain_type": kind,
-            "hosts": str(len(self.hosts)), "image_hash": self._image.hash or "unknown",
+            "hosts": str(len(self.hosts)), "image_hash": self._image_hash,
             } | ({} if kind == "lxc" else self._machine_facts(connection)) | found)
 
     @contextmanager
@@ -69,13 +75,13 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         """Boot a guest on a disk of its own; TargetError with the end of its console if it does not come up."""
         place, daemon, kind = self._site(spec.host), self._daemon(spec.host), self._kind
         self._clean_once()
-        name = _owner.new_name(spec.role)
+        name = owner.new_name(spec.role)
         root = _lxc.root(place, self._image.root, name) if kind == "lxc" else daemon.disk(
             f"{name}.qcow2", self._image.disk, int(spec.size.disk))
         with root as path:
             guest = Domain(
                 name=name, kind=kind, vcpus=spec.size.vcpus, memory=int(spec.size.memory), root=path,
-                bridge=place.host.bridge, prefix=place.host.prefix, machine=self.machine, cpu=self.cpu,
+                bridge=place.host.bridge, prefix=place.host.prefix, arch=self.arch, machine=self.machine, cpu=self.cpu,
                 cache=self.cache, kernel=self._image.kernel, initrd=self._image.initrd,
                 serial=f"{place.host.images}/{name}.serial", init=_lxc.INIT)
             domain, guest = self._start(place, daemon, guest, spec.role)
@@ -108,8 +114,11 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         """Remove the guests and files of controllers that are gone."""
         removed: list[str] = []
         for index in range(len(self.hosts)):
+            place = self._site(index)
+            if place.host.shell:
+                removed += place.tools.clean(place.host.directory)
             if self._kind == "lxc":
-                removed += _lxc.clean(self._site(index))
+                removed += _lxc.clean(place)
             removed += self._daemon(index).clean()
         return removed
 
@@ -134,27 +143,32 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
     @contextmanager
     def _ready(self, place: Site, daemon: Hypervisor, domain: Any, guest: Domain, role: str) -> Iterator[Shell]:
         """Yield the guest when it takes commands."""
+        def wait(answers: Callable[[], T]) -> T:
+            return self._wait(daemon, domain, guest, answers)
+
+        def address() -> str:
+            return guest.address or wait(lambda: own_address(domain))
+
         if guest.kind == "lxc":
-            yield _lxc.machine(place, domain, role, guest.address, self._image.directory)
+            yield _lxc.machine(place, domain, role, address(), self._image.directory)
         elif self.commands == "agent":
             agent = Agent(domain, role, guest.address, self._image.directory)
-            self._wait(daemon, domain, guest, lambda: agent.channel.call("guest-ping"))
-            yield agent
+            wait(lambda: agent.channel.call("guest-ping"))
+            yield agent if guest.address else Agent(domain, role, address(), self._image.directory)
         else:
             via = shell.lab_machine("client", tools=False) if place.host.lab else Local()
-            with Ssh(f"{self._image.user}@{guest.address}", options=ssh_options(self._image), via=via,
+            with Ssh(f"{self._image.user}@{address()}", options=ssh_options(self._image), via=via,
                      name=role) as machine:
-                self._wait(daemon, domain, guest, lambda: machine.address)
+                wait(lambda: machine.address)
                 machine.cwd = self._image.directory
                 yield machine
 
-    def _wait(self, daemon: Hypervisor, domain: Any, guest: Domain, answers: Callable[[], Any]) -> None:
-        """Wait until `answers` raises no TargetError; it tells how far the guest came if that takes too long."""
+    def _wait(self, daemon: Hypervisor, domain: Any, guest: Domain, answers: Callable[[], T]) -> T:
+        """Return what `answers` returns once it raises no TargetError; if that takes too long, tell how far it came."""
         deadline = time.monotonic() + self.boot
         while True:
             try:
-                answers()
-                return
+                return answers()
             except TargetError as error:
                 gone = not _active(domain)
                 if gone or time.monotonic() > deadline:
@@ -173,7 +187,7 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
                              "{name} stand for something; write {{ and }} for braces") from None
 
     def _machine_facts(self, connection: Any) -> dict[str, str]:
-        offered = ET.fromstring(connection.getDomainCapabilities(None, "x86_64", self.machine, self._kind))
+        offered = ET.fromstring(connection.getDomainCapabilities(None, self.arch, self.machine, self._kind))
         return {"qemu_version": _dotted(connection.getVersion()), "cpu_model": processor(self._kind, self.cpu),
                 "machine_type": offered.findtext("machine") or self.machine, "disk_cache": self.cache,
                 "commands": self.commands, "guest_cmdline": self._image.cmdline or "its own boot loader's"}
@@ -192,6 +206,15 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
     @functools.cached_property
     def _image(self) -> Image:
         return lab_image() if self.image == "lab" else self.image
+
+    @functools.cached_property
+    def _image_hash(self) -> str:
+        """The image's own hash, or the SHA-256 of its disk as the first host tells it."""
+        place, image = self._site(0), self._image
+        if image.hash or not (image.disk and place.host.shell):
+            return image.hash or "unknown"
+        done = place.system.run(["sha256sum", "--", image.disk], timeout=3600)
+        return done.stdout.split()[0] if not done.code else "unknown"
 
     @functools.cached_property
     def _daemons(self) -> dict[int, Hypervisor]:

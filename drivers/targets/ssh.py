@@ -7,7 +7,7 @@ so that a machine may also be a network namespace.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,6 +54,11 @@ class Ssh(Real, frozen=True, kw_only=True, dict=True):
             raise Unsupported("ssh: there is no client; name it as `client_machine`")
         with self._machine(self.client_machine).private(self.directory) as machine:
             yield machine
+
+    def clean(self) -> Sequence[str]:
+        """Remove the directories of controllers that are gone."""
+        everywhere = dict.fromkeys((self.machine, *self.peers, *filter(None, [self.client_machine])))
+        return [line for spec in everywhere for line in self._machine(spec).clean(self.directory)]
 
     def close(self) -> None:
         """Disconnect from all machines."""

@@ -90,7 +90,7 @@ def test_a_killed_controller_leaves_no_container(target):
 
 
 def test_what_the_dead_left_is_removed_and_nothing_else(target):
-    script = "from drivers.targets import _owner; print(_owner.new_name('x'))"
+    script = "from drivers.shell import owner; print(owner.new_name('x'))"
     controller = subprocess.Popen([sys.executable, "-c", script],
                                   cwd=ROOT, stdout=subprocess.PIPE, text=True)
     dead = controller.communicate()[0].strip()

@@ -166,6 +166,16 @@ def test_no_address_left_is_told(layout):
     other.close()
 
 
+def test_a_guest_that_has_its_own_address_is_asked_for_it(layout):
+    cmdline = lab_image().cmdline.format(address="10.77.0.98", prefix=24, name="own")
+    host = Host(uri=layout.libvirt_uri("hA"), images=str(layout.shared))
+    target = Libvirt(hosts=(host,), image=msgspec.structs.replace(lab_image(), cmdline=cmdline), domain_type="qemu")
+    with target.guest(SUT) as guest:
+        assert guest.address == "10.77.0.98"
+        assert guest.run(["hostname"], timeout=60).stdout == "own\n"
+    target.close()
+
+
 def test_commands_by_ssh(layout):
     target = Libvirt(hosts=(Host(lab="hA"),), commands="ssh")
     with target.guest(SUT) as guest:

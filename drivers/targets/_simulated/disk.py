@@ -43,7 +43,8 @@ def fio(argv: Sequence[str], here: Conditions) -> Answer:
     parts = {way: _direction(bins.get(way, {}), block, span, asked) for way in ("read", "write", "trim")}
     document = _document(argv, here, span, parts)
     return Answer(stdout=json.dumps(document, indent=2, separators=(",", " : ")) + "\n",
-                  seconds=span + asked.number("ramp_time") + 0.3, files=_logs(asked, here, rate, ways, span, jobs))
+                  seconds=span + asked.number("ramp_time") + 0.3,
+                  files={asked.text("filename", "fio.0.0"): b"", **_logs(asked, here, rate, ways, span, jobs)})
 
 
 def _service(asked: Options, here: Conditions, block: float, mix: float, jobs: int) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import shell
-from drivers.shell import Local, guard
+from drivers.shell import Local, guard, owner
 from harness.errors import InputError, TargetError, ToolError
 
 ROOT = Path(__file__).parents[3]
@@ -94,7 +94,7 @@ def test_a_mark_is_found_in_every_descendant(tmp_path):
 
 
 def test_owners_and_marks_never_meet():
-    assert len({guard.new_owner() for _ in range(100)}) == 100
+    assert len({owner.new() for _ in range(100)}) == 100
     assert len({guard.local().new_mark() for _ in range(100)}) == 100
 
 
@@ -216,3 +216,15 @@ def _command_line(folder):
         return (folder / "cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def test_directories_of_dead_controllers_are_cleaned_and_no_others(tmp_path):
+    script = "from drivers.shell import owner; print(owner.new_name('work'))"
+    dead = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    (tmp_path / dead.stdout.strip() / "sub").mkdir(parents=True)
+    (tmp_path / "virtmark-mine").mkdir()
+    with Local().private(str(tmp_path)) as machine:
+        assert [line.endswith(dead.stdout.strip()) for line in Local().clean(str(tmp_path))] == [True]
+        assert Path(machine.cwd).is_dir()
+    assert os.listdir(tmp_path) == ["virtmark-mine"]
+    assert Local().clean(str(tmp_path)) == Local().clean("/no/such/place") == []

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.shell import Local
-from drivers.targets import _domain, _owner, _real, _site
+from drivers.shell import Local, owner
+from drivers.targets import _domain, _real, _site
 from drivers.targets._domain import Domain
 from harness import scenario
 from harness.errors import InputError, Unsupported
@@ -88,32 +88,32 @@ def test_no_two_addresses_make_the_same_claim(addresses):
 
 
 def test_what_a_living_controller_made_is_not_left_behind():
-    assert not _owner.left_behind(_owner.new_name("sut"))
-    assert len({_owner.new_name("sut") for _ in range(10)}) == 10
+    assert not owner.left_behind(owner.new_name("sut"))
+    assert len({owner.new_name("sut") for _ in range(10)}) == 10
 
 
 def test_what_a_dead_controller_made_is():
-    script = "from drivers.targets import _owner; print(_owner.new_name('x'))"
+    script = "from drivers.shell import owner; print(owner.new_name('x'))"
     made = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert _owner.left_behind(made.stdout.strip())
-    assert _owner.left_behind(f"{made.stdout.strip()}.qcow2")
+    assert owner.left_behind(made.stdout.strip())
+    assert owner.left_behind(f"{made.stdout.strip()}.qcow2")
 
 
 def test_a_number_that_was_given_again_does_not_hide_it():
-    mine = _owner.new_name("x").split("-")
+    mine = owner.new_name("x").split("-")
     assert mine[3] == str(os.getpid())
-    assert _owner.left_behind("-".join([*mine[:4], str(int(mine[4]) - 1), *mine[5:]]))
+    assert owner.left_behind("-".join([*mine[:4], str(int(mine[4]) - 1), *mine[5:]]))
 
 
 def test_an_earlier_boot_of_this_machine_is_dead_and_another_machine_unknown():
-    _, machine, _, *rest = _owner.new_name("x").split("-")
-    assert _owner.left_behind("-".join(["virtmark", machine, "0" * 6, *rest]))
-    assert not _owner.left_behind("-".join(["virtmark", "0" * 6, "0" * 6, *rest]))
+    _, machine, _, *rest = owner.new_name("x").split("-")
+    assert owner.left_behind("-".join(["virtmark", machine, "0" * 6, *rest]))
+    assert not owner.left_behind("-".join(["virtmark", "0" * 6, "0" * 6, *rest]))
 
 
 @given(st.text(max_size=40))
 def test_what_has_another_name_is_nobodys(name):
-    assert not _owner.left_behind(name)
+    assert not owner.left_behind(name)
 
 
 @pytest.mark.parametrize(("settings", "said"), [
@@ -127,6 +127,8 @@ def test_what_has_another_name_is_nobodys(name):
     ({"driver": "docker", "hosts": [{"sockett": "x"}]}, "sockett"),
     ({"driver": "docker", "storage": "tape"}, "storage"),
     ({"driver": "dockr"}, "dockr"),
+    ({"driver": "libvirt", "hosts": []}, "at least one"),
+    ({"driver": "docker", "hosts": []}, "at least one"),
 ])
 def test_a_wrong_target_file_is_refused(settings, said):
     with pytest.raises(InputError, match=said):

@@ -19,10 +19,15 @@ _NAME = re.compile(PREFIX + r"([0-9a-f]{6})-([0-9a-f]{6})-(\d+)-(\d+)-")
 _numbers = itertools.count(1)
 
 
+def new() -> str:
+    """Return a name for one more owner of this controller, which tells the controller."""
+    pid = os.getpid()
+    return f"{_machine()}-{_boot()}-{pid}-{_began(pid)}-{next(_numbers)}"
+
+
 def new_name(role: str) -> str:
     """Return the name of one more thing of this controller."""
-    pid = os.getpid()
-    return f"{PREFIX}{_machine()}-{_boot()}-{pid}-{_began(pid)}-{next(_numbers)}-{role}"
+    return f"{PREFIX}{new()}-{role}"
 
 
 def left_behind(name: str) -> bool:
