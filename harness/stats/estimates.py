@@ -32,12 +32,12 @@ WARNINGS = {
 
 
 def bare(estimate: float, ci: Interval, *, dof: float, scale: Scale = Scale.LINEAR, base: float | None = None,
-         n: int = 0, **fields: Any) -> Estimate:
+         **fields: Any) -> Estimate:
     """Return an Estimate with Type A uncertainty and smallest detectable change derived from its own interval.
 
     `dof` are the degrees of freedom behind the interval (infinite for rank methods). `mde80` is relative to `base`,
-    by default to the estimate itself; on the log scale it is a relative change as it stands. `n` is needed only where
-    it is not the size of the sample.
+    by default to the estimate itself; on the log scale it is a relative change as it stands. `fields` are those of
+    Estimate; n only where it is not the size of the sample.
     """
     centre, logs = abs(estimate if base is None else base), scale is Scale.LOG
     half = _half(ci, logs)
@@ -47,8 +47,8 @@ def bare(estimate: float, ci: Interval, *, dof: float, scale: Scale = Scale.LINE
     if math.isfinite(u) and (logs or centre > 0):
         mde80 = u * (quantile + t_quantile(dof, 0.8)) / (1.0 if logs else centre)
     u_a = estimate * u if logs else u
-    return Estimate(estimate=estimate, ci=ci, n=n, scale=scale, mde80=mde80,
-                    budget=Budget(u_a, (), u_a, quantile, quantile * u_a, dof if math.isfinite(u) else 0.0), **fields)
+    budget = Budget(u_a, (), u_a, quantile, quantile * u_a, dof if math.isfinite(u) else 0.0)
+    return Estimate(estimate=estimate, ci=ci, scale=scale, mde80=mde80, budget=budget, **{"n": 0, **fields})
 
 
 def _half(ci: Interval, logs: bool) -> float:

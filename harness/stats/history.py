@@ -42,7 +42,7 @@ class Change:
     p: float
     at_head: bool
     suspects: tuple[int, int]
-    phi: float
+    phi: float = 0.0
     spikes: tuple[int, ...] = ()
 
 
@@ -62,20 +62,21 @@ class NoiseFloor:
     warnings: tuple[str, ...] = ()
 
 
-def segment_history(y: npt.ArrayLike, *, seed: int | None = None, floor: float = 0.0, series_id: str = "",
-                    phi: float | None = None, policy: StatsPolicy = DEFAULT_POLICY) -> list[Change]:
+def segment_history(y: npt.ArrayLike, *, seed: int | str = "", floor: float = 0.0, phi: float | None = None,
+                    policy: StatsPolicy = DEFAULT_POLICY) -> list[Change]:
     """Return the changes of level in a history y (n,), one run score per commit, oldest first.
 
     Largest standardised step against its permutation distribution, split where p <= policy.alarm_alpha, then the
     halves; autocorrelation `phi` (estimated unless given; below 0.15 ignored) shrinks the statistic. Steps between
-    medians smaller than max(2 %, 2 * `floor`) are merged away. The seed follows from policy, series and data.
+    medians smaller than max(2 %, 2 * `floor`) are merged away. `seed` is a number, or the name of the series: then the
+    number follows from policy, name and data.
     """
     values = array(y, "y")
     if values.ndim != 1:
         raise ValueError(f"y: shape {values.shape}; one run score per commit, of shape (n,), is needed")
     clean, spikes = despike(values)
     known = correlation(clean) if phi is None else phi
-    rng = np.random.default_rng(seed_of(policy, series_id, values) if seed is None else seed)
+    rng = np.random.default_rng(seed_of(policy, seed, values) if isinstance(seed, str) else seed)
     found: dict[int, float] = {}
     shrink = math.sqrt((1 - known) / (1 + known)) if known > 0.15 else 1.0
     todo = [(0, values.size)]
@@ -87,7 +88,7 @@ def segment_history(y: npt.ArrayLike, *, seed: int | None = None, floor: float =
             todo += [(start + at, end), (start, start + at)]
     least = max(policy.equivalent, policy.noise_floor_factor * floor)
     edges = _merged(clean, [0, *sorted(found), values.size], least)
-    return [_change(values, (a, b, c), found[b], known, spikes, policy)
+    return [dataclasses.replace(_change(values, (a, b, c), policy), p=found[b], phi=known, spikes=spikes)
             for a, b, c in zip(edges, edges[1:], edges[2:], strict=False)]
 
 
@@ -102,9 +103,9 @@ def alarms(histories: Mapping[str, npt.ArrayLike], *, floor: float = 0.0,
     finer = dataclasses.replace(policy, permutations=max(policy.permutations, enough))
     heads: dict[str, Change] = {}
     for name, y in histories.items():
-        head = _head(segment_history(y, floor=floor, series_id=name, policy=policy))
+        head = _head(segment_history(y, floor=floor, seed=name, policy=policy))
         if head and finer.permutations > policy.permutations and head.p < 2 / policy.permutations:
-            head = _head(segment_history(y, floor=floor, series_id=name, policy=finer))
+            head = _head(segment_history(y, floor=floor, seed=name, policy=finer))
         if head:
             heads[name] = head
     adjusted = bh([heads[name].p if name in heads else 1.0 for name in histories])
@@ -210,15 +211,14 @@ def _merged(y: FloatArray, edges: list[int], least: float) -> list[int]:
     return edges
 
 
-def _change(y: FloatArray, edges: tuple[int, int, int], p: float, phi: float, spikes: tuple[int, ...],
-            policy: StatsPolicy) -> Change:
+def _change(y: FloatArray, edges: tuple[int, int, int], policy: StatsPolicy) -> Change:
+    """Return what the data say about the change at the middle one of three edges."""
     start, at, end = edges
     before, after = y[start:at], y[at:end]
     ratio = None
     if min(before.size, after.size) >= 2 and y[start:end].min() > 0:
         ratio = ratio_welch(after, before, policy=policy)
-    return Change(at, float(np.median(before)), float(np.median(after)), ratio, p, end == y.size, (at - 1, at + 1), phi,
-                  spikes)
+    return Change(at, float(np.median(before)), float(np.median(after)), ratio, 1.0, end == y.size, (at - 1, at + 1))
 
 
 def _head(changes: list[Change]) -> Change | None:

@@ -52,17 +52,21 @@ def plan_repetitions(pilot: npt.ArrayLike, eps_rel: float, n_max: int | None = N
     spread, precision = _relative_spread(sample.values, scale, eps_rel)
     quantile = t_quantile(sample.n - 1, (1 + policy.confidence) / 2)
     needed = math.ceil((quantile * spread / precision) ** 2 * (1 - 1e-12))
-    return _plan(sample.n, needed, n_max or policy.n_max, spread, quantile, look(sample.values, policy)[1])
-
-
-def _plan(n0: int, needed: int, cap: int, spread: float, quantile: float, warnings: tuple[str, ...]) -> Plan:
+    warnings = look(sample.values, policy)[1]
     modes = _BIMODAL_MIN if any(text.startswith("bimodal") for text in warnings) else 0
-    wanted = max(n0, needed, modes)
-    n = max(n0, min(wanted, cap))
-    basis = "cap" if n < wanted else "bimodal" if n == modes > max(n0, needed) else "precision" if n > n0 else "pilot"
+    n, wanted, basis = _number(sample.n, needed, modes, n_max or policy.n_max)
     if n < wanted:
         warnings = (*warnings, f"cap: {wanted} runs would be needed, {n} are allowed; the interval will be wider")
     return Plan(n, basis, mde(spread, n), quantile * spread / math.sqrt(n), wanted, warnings)
+
+
+def _number(pilot: int, needed: int, modes: int, cap: int) -> tuple[int, int, str]:
+    """Return the number of runs, the number without the cap, and what decided it."""
+    wanted = max(pilot, needed, modes)
+    n = max(pilot, min(wanted, cap))
+    if n < wanted:
+        return n, wanted, "cap"
+    return n, wanted, "bimodal" if n == modes > max(pilot, needed) else "precision" if n > pilot else "pilot"
 
 
 def _relative_spread(values: FloatArray, scale: Scale, eps_rel: float) -> tuple[float, float]:

@@ -33,7 +33,7 @@ def bca_ci(x: npt.ArrayLike, f: Statistic = np.mean, **about: Unpack[About]) -> 
     ordered = np.sort(sample.values)
     seed = seed_of(policy, about.get("indicator_id", ""), ordered)
     interval = bca_interval(ordered, f, resamples=policy.bootstrap, seed=seed, confidence=policy.confidence)
-    return _estimate(sample, float(f(ordered, axis=-1)), interval, f, seed, about)
+    return _estimate(sample, interval, f, seed, about)
 
 
 def bca_interval(x: npt.ArrayLike, f: Statistic = np.mean, *, resamples: int = 9999, seed: int = 0,
@@ -74,8 +74,8 @@ def _shared(samples: Mapping[str, Sample], about: About) -> dict[str, Estimate]:
         boots = np.sort(rows @ weights / stack.shape[1], axis=1)
         intervals += [_interval(boot, float(row.mean()), (row.sum() - row) / (row.size - 1), policy.confidence)
                       for boot, row in zip(boots, rows, strict=True)]
-    return {name: _estimate(sample, float(row.mean()), interval, np.mean, seed, {**about, "indicator_id": name})
-            for (name, sample), row, interval in zip(samples.items(), stack, intervals, strict=True)}
+    return {name: _estimate(sample, interval, np.mean, seed, {**about, "indicator_id": name})
+            for (name, sample), interval in zip(samples.items(), intervals, strict=True)}
 
 
 def _enough(sample: Sample) -> Sample:
@@ -131,11 +131,12 @@ def _interval(boot: FloatArray, centre: float, jackknife: FloatArray, confidence
     return Interval(lo, hi, confidence)
 
 
-def _estimate(sample: Sample, centre: float, interval: Interval, f: Statistic, seed: int, about: About) -> Estimate:
-    name = getattr(f, "__name__", "statistic")
-    mean, sd = mean_sd(np.sort(sample.values))
+def _estimate(sample: Sample, interval: Interval, f: Statistic, seed: int, about: About) -> Estimate:
+    name, ordered = getattr(f, "__name__", "statistic"), np.sort(sample.values)
+    mean, sd = mean_sd(ordered)
     doubt = (f"few: n={sample.n}, BCa is honest from {_DOUBTFUL} on",) if sample.n < _DOUBTFUL else ()
-    found = bare(centre, interval, dof=math.inf, method=f"BCa bootstrap, {policy_of(about).bootstrap} resamples",
-                 estimand="arithmetic mean" if f is np.mean else name, dispersion=sd, cv=relative(sd, mean),
-                 seed=seed, warnings=doubt)
+    found = bare(float(f(ordered, axis=-1)), interval, dof=math.inf,
+                 method=f"BCa bootstrap, {policy_of(about).bootstrap} resamples",
+                 estimand="arithmetic mean" if f is np.mean else name, dispersion=sd, cv=relative(sd, mean), seed=seed,
+                 warnings=doubt)
     return dress(found, sample, about)

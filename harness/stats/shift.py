@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import lru_cache
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -49,9 +49,9 @@ def location(x: FloatArray, scale: Scale, confidence: float) -> Estimate:
     values = np.log(np.sort(x)) if scale is Scale.LOG else np.sort(x)
     i, j = _triangle(values.size)
     k, tail = signed_rank_index(values.size, (1 - confidence) / 2)
-    return _ordered((values[i] + values[j]) / 2, k, tail, scale, confidence, values,
-                    method=f"Hodges-Lehmann, signed-rank interval{' on logs' * (scale is Scale.LOG)}",
-                    estimand="pseudo-median" + " of logs, as a value" * (scale is Scale.LOG))
+    return _ordered((values[i] + values[j]) / 2, k, 1 - 2 * tail, confidence, _Frame(
+        scale, mad(values), f"Hodges-Lehmann, signed-rank interval{' on logs' * (scale is Scale.LOG)}",
+        "pseudo-median" + " of logs, as a value" * (scale is Scale.LOG)))
 
 
 def second_opinion(values: FloatArray, first: Estimate) -> Estimate | None:
@@ -66,26 +66,34 @@ def shift(x: FloatArray, y: FloatArray, scale: Scale, confidence: float) -> Esti
     _affordable(x.size * y.size)
     a, b = (np.log(np.sort(x)), np.log(np.sort(y))) if scale is Scale.LOG else (np.sort(x), np.sort(y))
     k, tail = rank_sum_index(x.size, y.size, (1 - confidence) / 2)
-    found = _ordered(np.subtract.outer(a, b).ravel(), k, tail, scale, confidence, a,
-                     method=f"Hodges-Lehmann shift, rank-sum interval{' on logs' * (scale is Scale.LOG)}",
-                     estimand="median ratio x/y" if scale is Scale.LOG else "median difference x - y",
-                     base=middle(np.sort(y)))
+    found = _ordered(np.subtract.outer(a, b).ravel(), k, 1 - 2 * tail, confidence, _Frame(
+        scale, mad(a), f"Hodges-Lehmann shift, rank-sum interval{' on logs' * (scale is Scale.LOG)}",
+        "median ratio x/y" if scale is Scale.LOG else "median difference x - y", middle(np.sort(y))))
     return dataclasses.replace(found, n=min(x.size, y.size))
 
 
-def _ordered(pieces: FloatArray, k: int, tail: float, scale: Scale, confidence: float, values: FloatArray, *,
-             method: str, estimand: str, base: float | None = None) -> Estimate:
+class _Frame(NamedTuple):
+    """What an estimate says about itself beside its numbers."""
+
+    scale: Scale
+    spread: float
+    method: str
+    estimand: str
+    base: float | None = None
+
+
+def _ordered(pieces: FloatArray, k: int, exact: float, confidence: float, frame: _Frame) -> Estimate:
     """Return the median of `pieces` with the interval from the k-th smallest to the k-th largest."""
     count = pieces.size
     wanted = sorted({(count - 1) // 2, count // 2, max(k - 1, 0), min(count - k, count - 1)})
     ordered = np.sort(pieces) if count < _SORTED else np.partition(pieces, wanted)
     centre = middle(ordered)
     lo, hi = (float(ordered[k - 1]), float(ordered[count - k])) if k else (-math.inf, math.inf)
-    back = np.exp if scale is Scale.LOG else float
-    spread = mad(values)
-    interval = Interval(float(back(lo)), float(back(hi)), confidence, 1 - 2 * tail if k else None)
-    return bare(float(back(centre)), interval, dof=math.inf, scale=scale, method=method, estimand=estimand, base=base,
-                dispersion=spread, cv=spread if scale is Scale.LOG else relative(spread, centre),
+    logs, spread = frame.scale is Scale.LOG, frame.spread
+    back = np.exp if logs else float
+    interval = Interval(float(back(lo)), float(back(hi)), confidence, exact if k else None)
+    return bare(float(back(centre)), interval, dof=math.inf, scale=frame.scale, base=frame.base, method=frame.method,
+                estimand=frame.estimand, dispersion=spread, cv=spread if logs else relative(spread, centre),
                 warnings=() if k else (f"no_interval: too few scores for {confidence:.0%}; it is infinite",))
 
 

@@ -56,28 +56,28 @@ def drift(y: npt.ArrayLike, t_s: npt.ArrayLike, **about: Unpack[About]) -> Drift
     means, at = batch_means(values, BATCHES), batch_means(times, BATCHES)
     middle, slopes = theil_sen(at, means)
     lo, hi = slope_interval(slopes, BATCHES, t_quantile(np.inf, (1 + policy.confidence) / 2))
-    spread = mad(np.sort(means))
+    spread, p = mad(np.sort(means)), mann_kendall(means)[1]
     slope = Estimate(estimate=middle, ci=Interval(lo, hi, policy.confidence), n=1, method="Theil-Sen on 12 batch means",
-                     estimand="slope", dispersion=spread, cv=relative(spread, float(np.median(means))))
-    p = mann_kendall(means)[1]
+                     estimand="slope", dispersion=spread, assumptions=(Check("no trend", p > 0.05, p, 0.05),),
+                     cv=relative(spread, float(np.median(means))))
     span, centre, unit = float(times[-1] - times[0]), float(np.median(values)), about.get("unit", "1")
     fine, when = batch_means(values, _FINE), times[[part[0] for part in np.array_split(np.arange(times.size), _FINE)]]
     # A ramp looks like stairs, and stairs minus a slope like a saw: the reading with fewer jumps is the plainer one.
     levels = min((segments(z, penalty=policy.changepoint_penalty, shortest=4) for z in (fine, fine - middle * when)),
                  key=len)
     quarter = _FINE // 4
-    return Drift(_scaled(slope, 1.0, f"{unit}/s", values, p, about), _scaled(slope, span, unit, values, p, about),
-                 _scaled(slope, span / centre, "1", values, p, about) if centre else None, p,
+    return Drift(_scaled(slope, 1.0, f"{unit}/s", values, about), _scaled(slope, span, unit, values, about),
+                 _scaled(slope, span / centre, "1", values, about) if centre else None, p,
                  tuple(float(when[level.start]) for level in levels[1:]),
                  hodges_lehmann(fine[-quarter:], fine[:quarter], **about))
 
 
-def _scaled(slope: Estimate, factor: float, unit: str, values: FloatArray, p: float, about: About) -> Estimate:
+def _scaled(slope: Estimate, factor: float, unit: str, values: FloatArray, about: About) -> Estimate:
     """Return the slope times a factor, dressed: per s, over the run, or as a share."""
     lo, hi = sorted((slope.ci.lo * factor, slope.ci.hi * factor))
     found = bare(slope.estimate * factor, dataclasses.replace(slope.ci, lo=lo, hi=hi), dof=np.inf, method=slope.method,
                  estimand=slope.estimand if unit.endswith("/s") else f"{slope.estimand} x time", cv=slope.cv,
-                 dispersion=slope.dispersion, base=0.0, assumptions=(Check("no trend", p > 0.05, p, 0.05),))
+                 dispersion=slope.dispersion, base=0.0, assumptions=slope.assumptions)
     keywords = About(**about)
     keywords["unit"] = unit
     keywords.pop("resolution", None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings as python_warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -70,30 +70,37 @@ def _law(n: FloatArray, alpha: float, beta: float, gamma: float) -> FloatArray:
 
 
 def _fit(n: npt.ArrayLike, x: npt.ArrayLike, free: tuple[str, ...], confidence: float) -> UslFit:
-    sizes, rates = _points(n, x, len(free))
-    unit = float(rates[sizes.argmin()] / sizes.min())  # makes every coefficient of order one or below
+    data = _points(n, x, len(free))
     values = {"alpha": 0.0, "beta": 0.0}
     fixed: dict[str, float] = {}
     while True:
-        inside, held, cov = _least_squares(sizes, rates / unit, free, values | fixed)
+        inside, held, cov = _least_squares(data, free, values | fixed)
         if not held:
             break
         fixed |= held
         free = tuple(name for name in free if name not in held)
     return _result(values | fixed | inside, dict(zip(free, np.sqrt(np.diag(cov)).tolist(), strict=True)),
-                   sizes, rates, unit, confidence, tuple(fixed))
+                   data, confidence, tuple(fixed))
 
 
-def _points(n: npt.ArrayLike, x: npt.ArrayLike, parameters: int) -> tuple[FloatArray, FloatArray]:
+class _Data(NamedTuple):
+    """Sizes, rates, and the rate per size 1 in whose unit every coefficient is of order one or below."""
+
+    sizes: FloatArray
+    rates: FloatArray
+    unit: float
+
+
+def _points(n: npt.ArrayLike, x: npt.ArrayLike, parameters: int) -> _Data:
     sizes, rates = array(n, "n"), array(x, "x")
     if sizes.ndim != 1 or sizes.shape != rates.shape or sizes.size <= parameters:
         raise ValueError(f"n, x: shapes {sizes.shape} and {rates.shape}; two lists of more than {parameters} points")
     if np.unique(sizes).size < parameters or (sizes <= 0).any() or (rates <= 0).any():
         raise ValueError(f"n, x: at least {parameters} different sizes are needed, sizes and rates above zero")
-    return sizes, rates
+    return _Data(sizes, rates, float(rates[sizes.argmin()] / sizes.min()))
 
 
-def _least_squares(sizes: FloatArray, rates: FloatArray, free: tuple[str, ...], values: dict[str, float]) -> tuple[
+def _least_squares(data: _Data, free: tuple[str, ...], values: dict[str, float]) -> tuple[
         dict[str, float], dict[str, float], FloatArray]:
     """Return the free coefficients, those of them that ended at a bound (with its value), and the covariance."""
     from scipy import optimize
@@ -101,6 +108,7 @@ def _least_squares(sizes: FloatArray, rates: FloatArray, free: tuple[str, ...], 
     def law(at: FloatArray, *coefficients: float) -> FloatArray:
         return _law(at, **(values | dict(zip(free, coefficients, strict=True))))
 
+    sizes, rates = data.sizes, data.rates / data.unit
     bounds = tuple(zip(*(_BOUNDS[name] for name in free), strict=True))
     tight: dict[str, Any] = {"ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-15}
     with python_warnings.catch_warnings():
@@ -115,8 +123,9 @@ def _least_squares(sizes: FloatArray, rates: FloatArray, free: tuple[str, ...], 
     return dict(zip(free, start.tolist(), strict=True)), held, cov
 
 
-def _result(values: dict[str, float], se: dict[str, float], sizes: FloatArray, rates: FloatArray, unit: float,
-            confidence: float, bounded: tuple[str, ...]) -> UslFit:
+def _result(values: dict[str, float], se: dict[str, float], data: _Data, confidence: float,
+            bounded: tuple[str, ...]) -> UslFit:
+    sizes, rates, unit = data
     alpha, beta, gamma = values["alpha"], values["beta"], values["gamma"] * unit
     if "gamma" in se:
         se = {**se, "gamma": se["gamma"] * unit}

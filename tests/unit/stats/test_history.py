@@ -13,7 +13,7 @@ RNG = np.random.default_rng(31)
 
 def test_a_step_is_found_with_ratio_and_suspects():
     y = np.concatenate([RNG.normal(100, 2, 40), RNG.normal(110, 2, 20)])
-    (found,) = segment_history(y, series_id="disk")
+    (found,) = segment_history(y, seed="disk")
     assert found.index == 40
     assert found.suspects == (39, 41)
     assert found.at_head

@@ -197,7 +197,7 @@ def test_a_history_splits_alike_in_any_unit_and_again(x, power):
     one = segment_history(x, seed=1)
     other = segment_history(np.multiply(x, 2.0**power), seed=1)
     assert [c.index for c in one] == [c.index for c in other]
-    assert segment_history(x, series_id="a") == segment_history(x, series_id="a")
+    assert segment_history(x, seed="a") == segment_history(x, seed="a")
 
 
 def test_records_are_frozen():
