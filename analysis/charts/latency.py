@@ -25,6 +25,7 @@ from analysis.words import Words
 ORDER = 20
 MOST_LINES = 12
 TICKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999, 0.9999999)
+BETWEEN = (0.25, 0.75, 0.8)  # further ticks where the axis ends early
 TALL = 2.9
 
 
@@ -97,7 +98,7 @@ def _axes(axes: Axes, shown: Sequence[Curve], words: Words) -> None:
     span = axis.cover([y for curve in shown for y in _bounds(curve.whole) if y > 0])
     axes.set(xlim=(0, deepest * 1.02), yscale="log" if span.log else "linear", ylim=(span.low, span.high),
              xlabel=words("percentile"))
-    marks = [x for x in tail(np.array(TICKS)) if x <= deepest]
+    marks = [x for x in tail(np.array(TICKS if deepest > 1.5 else (*TICKS, *BETWEEN))) if x <= deepest]
     axes.xaxis.set_major_locator(FixedLocator(marks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * (1 - 10 ** -x):.7g}"))
