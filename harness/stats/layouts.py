@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ class Layout:
         """Return the index of the last bin, which also takes everything above it."""
         return self.size - 1
 
-    @property
+    @cached_property
     def highest(self) -> int:
         """Return the highest value whose bin is not a matter of clamping alone."""
         lo, width = self.edges(self.clamp_index)
