@@ -130,6 +130,7 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
     def _start(self, place: Site, daemon: Hypervisor, guest: Domain, role: str) -> tuple[Any, Domain]:
         """Start the domain under the first free address."""
         if not place.addresses:
+            guest = dataclasses.replace(guest, cmdline=self._command_line(place, "", role))
             return daemon.start(guest), guest
         taken = set[str]().union(*(self._daemon(index).taken() for index in range(len(self.hosts))))
         for address in place.addresses:
