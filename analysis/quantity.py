@@ -14,6 +14,7 @@ from harness.units import show
 
 MINUS = "\N{MINUS SIGN}"
 MOST_DECIMALS = 12
+WIDE = 10.0  # from this ratio of its ends on, the width of an interval says nothing about digits
 SIGNS = {">=": "≥", "<=": "≤", "between": ""}
 
 
@@ -76,32 +77,45 @@ def requirement(op: str, limits: Sequence[float], unit: str) -> str:
 
 
 def together(value: float, low: float, high: float, *, unit: str, limits: Sequence[float] = ()) -> Shown:
-    """Print an estimate, its interval and its limits with two significant digits of the interval's half-width."""
+    """Print an estimate, its interval and its limits with two significant digits of the interval's half-width.
+
+    Where the interval spans more than a factor of ten, each number gets two significant digits of its own.
+    """
+    numbers = (value, low, high)
     chosen = scale((value, *(bound for bound in (low, high) if math.isfinite(bound))), unit)
     decimals = _decimals(value, low, high, chosen.factor)
-    while decimals < MOST_DECIMALS and not _faithful((low, value, high), limits, chosen, decimals):
-        decimals += 1
-    value_text, low_text, high_text = (chosen.text(number, decimals) for number in (value, low, high))
-    return Shown(value_text, low_text, high_text, " … ".join(chosen.short(limit, 7) for limit in limits), chosen.name)
+    more = 0
+    while more < MOST_DECIMALS and not _faithful(numbers, limits, chosen, [count + more for count in decimals]):
+        more += 1
+    texts = [chosen.text(number, count + more) for number, count in zip(numbers, decimals, strict=True)]
+    return Shown(texts[0], texts[1], texts[2], " … ".join(chosen.short(limit, 7) for limit in limits), chosen.name)
 
 
-def _decimals(value: float, low: float, high: float, factor: float) -> int:
-    width = (high - low) / 2 / factor
-    if math.isfinite(width) and width > 0:
-        return min(max(0, 1 - math.floor(math.log10(width))), MOST_DECIMALS)
-    size = abs(value) / factor
-    return min(max(0, 3 - math.floor(math.log10(size))), MOST_DECIMALS) if size and math.isfinite(size) else 0
+def _decimals(value: float, low: float, high: float, factor: float) -> tuple[int, int, int]:
+    """Return the decimals of value, low and high."""
+    if not math.isfinite(high - low) or high <= low:
+        return (_places(value / factor, 4),) * 3
+    if low * high > 0 and max(high / low, low / high) > WIDE:
+        return (_places(value / factor, 2), _places(low / factor, 2), _places(high / factor, 2))
+    return (_places((high - low) / 2 / factor, 2),) * 3
 
 
-def _faithful(numbers: Sequence[float], limits: Sequence[float], chosen: Scale, decimals: int) -> bool:
+def _places(size: float, digits: int) -> int:
+    """Return the decimals that show so many significant digits of a number."""
+    if not size or not math.isfinite(size):
+        return 0
+    return min(max(0, digits - 1 - math.floor(math.log10(abs(size)))), MOST_DECIMALS)
+
+
+def _faithful(numbers: Sequence[float], limits: Sequence[float], chosen: Scale, decimals: Sequence[int]) -> bool:
     """Say whether every printed number stands to every limit as the real number does."""
     def sign(a: float, b: float) -> int:
         return (a > b) - (a < b)
 
-    finite = [number for number in numbers if math.isfinite(number)]
-    pairs = ((number, limit) for number in finite for limit in limits if math.isfinite(limit))
-    return all(sign(number, limit) == sign(round(number / chosen.factor, decimals),
-                                           float(f"{limit / chosen.factor:.7g}")) for number, limit in pairs)
+    printed = [(number, round(number / chosen.factor, count)) for number, count in zip(numbers, decimals, strict=True)
+               if math.isfinite(number)]
+    return all(sign(number, limit) == sign(shown, float(f"{limit / chosen.factor:.7g}"))
+               for number, shown in printed for limit in limits if math.isfinite(limit))
 
 
 def _dress(text: str) -> str:

@@ -34,14 +34,22 @@ class Span:
         return (x - self.low) / (self.high - self.low)
 
 
-def cover(seen: Sequence[float], limits: Sequence[float] = (), *, zero: bool = False) -> Span:
-    """Return a span that shows all finite numbers seen, and the limits that lie near them."""
-    numbers = [x for x in seen if math.isfinite(x)] or [x for x in limits if math.isfinite(x)] or [0.0, 1.0]
+def cover(core: Sequence[float], limits: Sequence[float] = (), *, ends: Sequence[float] = (),
+          zero: bool = False) -> Span:
+    """Return a span that shows all of `core`, and what lies near it of `limits` and of the `ends` of intervals.
+
+    An end far out would squeeze everything else; it is cut off, and whoever draws it must say so.
+    """
+    numbers = [x for x in core if math.isfinite(x)] or [x for x in (*ends, *limits) if math.isfinite(x)] or [0.0, 1.0]
     numbers += [0.0] if zero else []
     low, high = min(numbers), max(numbers)
-    log = low > 0 and high / low > WIDE
+    inner = [x for x in (low, high, *ends) if math.isfinite(x)]
+    log = min(inner) > 0 and max(inner) / min(inner) > WIDE
+    reach = _reach(low, high, log)
+    low, high = min(low, max(min(inner), reach[0])), max(high, min(max(inner), reach[1]))
+    near = _reach(low, high, log)
     for limit in limits:
-        if _near(limit, low, high, log):
+        if near[0] <= limit <= near[1]:
             low, high = min(low, limit), max(high, limit)
     return _padded(low, high, log and low > 0)
 
@@ -94,11 +102,13 @@ def missed(op: str, limits: Sequence[float], span: Span) -> list[tuple[float, fl
     return [(a, b) for a, b in clipped if a < b]
 
 
-def _near(limit: float, low: float, high: float, log: bool) -> bool:
+def _reach(low: float, high: float, log: bool) -> tuple[float, float]:
+    """Return how far beyond low and high an axis may go."""
     if log:
-        return limit > 0 and low / 10 <= limit <= high * 10
-    room = 1.5 * (high - low) or abs(low) / 2
-    return low - room <= limit <= high + room
+        factor = max(high / low, 3.0) ** 1.5
+        return low / factor, high * factor
+    room = 1.5 * (high - low) or 0.5 * abs(low) or 1.0
+    return low - room, high + room
 
 
 def _padded(low: float, high: float, log: bool) -> Span:

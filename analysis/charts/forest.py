@@ -134,10 +134,10 @@ def _columns(rows: Sequence[Row], words: Words) -> _Columns:
 
 
 def _span(sheet: Sheet) -> axis.Span:
-    """Cover scores, estimates and finite bounds; and limits, unless those would squeeze all else."""
-    seen = [x for row in sheet.rows for x in (*row.scores, row.value, row.low, row.high) if x is not None]
-    limits = [limit for row in sheet.rows for limit in row.limits]
-    return axis.cover(seen, limits, zero=bool(sheet.zero))
+    """Cover scores and estimates; and bounds and limits, unless those would squeeze all else."""
+    core = [x for row in sheet.rows for x in (*row.scores, row.value) if x is not None]
+    ends = [x for row in sheet.rows for x in (row.low, row.high) if x is not None]
+    return axis.cover(core, [limit for row in sheet.rows for limit in row.limits], ends=ends, zero=bool(sheet.zero))
 
 
 def _captions(table: Axes, columns: _Columns, sheet: Sheet) -> None:
@@ -175,7 +175,8 @@ def _heading(stage: _Stage, line: _Line) -> None:
     half = style.width(text, style.SMALL) / 2
     middle = stage.columns.plot + stage.columns.wide * min(max(where, 0.0), 1.0)
     middle = min(max(middle, stage.columns.plot + half), stage.columns.plot + max(stage.columns.wide - half, half))
-    stage.table.text(middle, line.middle + 0.02, text, size=style.SMALL, ha="center", va="center", color=style.ALARM)
+    stage.table.text(middle, line.middle + 0.02, text, size=style.SMALL, ha="center", va="center", color=style.ALARM,
+                     bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 0.8})
 
 
 def _names(stage: _Stage, line: _Line) -> None:

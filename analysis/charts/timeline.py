@@ -1,7 +1,8 @@
 """What a step measured second by second, with its steady window, what came before it, and how busy the host was.
 
 One panel per target: all rounds thin, the round of median level strong. Panels have scales of their own, each from
-zero, so that the height of a ripple is its share of the level. Telemetry below belongs to the strong round.
+zero, so that the height of a ripple is its share of the level. Time counts from where measuring began, after filling
+and ramps, which take longer in some rounds. Telemetry below belongs to the strong round.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def _lane(made: Figure, place: _Place, lane: Lane, unit: str, words: Words) -> N
     axes = style.panel(made, (place.left, place.top + CAPTION, place.wide, MAIN))
     for trace in lane.traces:
         strong = trace is typical
-        axes.plot(*_thinned(trace.line.times, trace.line.values), color=shade, zorder=3 if strong else 2,
+        axes.plot(*_thinned(trace.line.times - trace.begin, trace.line.values), color=shade, zorder=3 if strong else 2,
                   linewidth=1.2 if strong else 0.5, alpha=1.0 if strong else 0.4)
     _scales(axes, lane, unit)
     _window(axes, typical, lane.cut)
@@ -113,31 +114,31 @@ def _state(typical: Trace, words: Words) -> str:
 def _scales(axes: Axes, lane: Lane, unit: str) -> None:
     high = max(float(trace.line.values.max()) for trace in lane.traces)
     low = min(0.0, min(float(trace.line.values.min()) for trace in lane.traces))
-    last = max(float(trace.line.times[-1]) for trace in lane.traces)
-    first = min(trace.begin for trace in lane.traces)
+    last = max(float(trace.line.times[-1]) - trace.begin for trace in lane.traces)
+    before = min(BEFORE * last, lane.typical.begin)
     span = axis.Span(low, high + 0.12 * (high - low) if high > low else low + 1.0)
     axis.upright(axes, span, unit, most=4)
-    axes.set_xlim(max(0.0, first - BEFORE * (last - first)), last + 0.01 * (last - first))
+    axes.set_xlim(-before, 1.01 * last)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 3, 5, 6, 10]))
     axes.grid()
 
 
 def _window(axes: Axes, typical: Trace, cut: float) -> None:
     """Hatch what the strong round did before its scores begin, and draw its steady window as a bar on top."""
-    left, begin = axes.get_xlim()[0], typical.begin + cut
-    if begin > left:
-        axes.axvspan(left, begin, facecolor="#eceef0", edgecolor="#c3c9cf", hatch="////", linewidth=0, zorder=0.5)
+    left = axes.get_xlim()[0]
+    if cut > left:
+        axes.axvspan(left, cut, facecolor="#eceef0", edgecolor="#c3c9cf", hatch="////", linewidth=0, zorder=0.5)
     if typical.steady is not False:
-        axes.plot((typical.start, float(typical.line.times[-1])), (0.985, 0.985), transform=axes.get_xaxis_transform(),
-                  color="#12633f", linewidth=2.2, linestyle="-" if typical.steady else (0, (2, 1.5)),
-                  solid_capstyle="butt", clip_on=False)
+        span = (typical.start - typical.begin, float(typical.line.times[-1]) - typical.begin)
+        axes.plot(span, (0.985, 0.985), transform=axes.get_xaxis_transform(), color="#12633f", linewidth=2.2,
+                  linestyle="-" if typical.steady else (0, (2, 1.5)), solid_capstyle="butt", clip_on=False)
 
 
 def _below(made: Figure, place: _Place, typical: Trace, above: Axes) -> Axes:
     axes = style.panel(made, (place.left, place.top + CAPTION + MAIN + GAP, place.wide, BELOW))
     for name, line in typical.around:
         dash, shade = LOOKS[name]
-        axes.plot(*_thinned(line.times, line.values), color=shade, linestyle=dash, linewidth=0.9)
+        axes.plot(*_thinned(line.times - typical.begin, line.values), color=shade, linestyle=dash, linewidth=0.9)
     axes.set(ylim=(0, 1.05), xlim=above.get_xlim())
     axes.yaxis.set_major_locator(MultipleLocator(0.5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: quantity.single(y, "1")))

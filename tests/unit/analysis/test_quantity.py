@@ -32,6 +32,9 @@ def test_single(value, unit, text):
     (1.0, 0.9, 1.1, ("1.00", "0.90", "1.10")),
     (1.5, -math.inf, math.inf, ("1.500", "−∞", "∞")),
     (0.0, 0.0, 0.0, ("0", "0", "0")),
+    (0.3, 0.003, 30.0, ("0.30", "0.0030", "30")),
+    (1e-5, -0.5, 0.5, ("0.00", "−0.50", "0.50")),
+    (1.35, -762.0, 1.0, ("1", "−762", "1")),
 ])
 def test_decimals_follow_the_interval(value, low, high, expected):
     shown = quantity.together(value, low, high, unit="1/s")
