@@ -3,12 +3,15 @@
 Limits that were found the hard way: one answer of more than 10 MiB makes libvirt give up on the agent for good, one of
 more than about 3 MiB does not fit a libvirt message, and requests much above 64 KiB stall. So output goes to files in
 the guest and is fetched in pieces. Starting a process is the expensive part (tens of milliseconds without hardware
-virtualization), hence one shell and one program per command and no more.
+virtualization, twice that with shared libraries), hence one shell and one program per command and no more, and
+busybox for the shell where the guest has it. Programs are looked up by path, so that it never runs its own instead.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import copy
 import heapq
 import json
 import re
@@ -27,17 +30,34 @@ from harness.protocols import Completed
 READ, WRITE = 1 << 20, 48 << 10
 PATIENCE = 60  # seconds for one answer of the agent
 FOLDER = "/run"
+BUSYBOX = "/bin/busybox"
 _FILE_ERROR = re.compile(r"guest-file-\w+': (.+)")
 # $1 = working directory, $2 = where output goes, $3 = input, $4 = mark, then the command. Tells which output there is.
 _COMMAND = f"""
 cd "$1" || exit 125
 out=$2 given=$3 mark=$4
 shift 4
-(export {guard.MARK}="$mark"; exec "$@") <"$given" >"$out.1" 2>"$out.2"
+program=$1
+case $1 in
+*/*) ;;
+*) IFS=:
+  for folder in $PATH; do
+    [ ! -x "$folder/$1" ] || [ -d "$folder/$1" ] || {{ program=$folder/$1; break; }}
+  done ;;
+esac
+shift
+(export {guard.MARK}="$mark"; exec "$program" "$@") <"$given" >"$out.1" 2>"$out.2"
 code=$?
 [ ! -s "$out.1" ] || printf 1
 [ ! -s "$out.2" ] || printf 2
 exit "$code"
+"""
+
+
+# In front of scripts of our own where busybox is the shell.
+_FRUGAL = f"""
+grep() {{ {BUSYBOX} grep "$@"; }}
+sleep() {{ {BUSYBOX} sleep "$@"; }}
 """
 
 
@@ -46,6 +66,14 @@ class Channel:
 
     def __init__(self, domain: Any, name: str) -> None:
         self._domain, self.name = domain, name
+        self._shell: tuple[str, ...] = ("/bin/sh",)
+
+    def await_agent(self) -> None:
+        """Return if the agent answers, having seen which shell is the cheapest; TargetError if it does not."""
+        self.call("guest-ping")
+        with contextlib.suppress(ToolError):
+            self.call("guest-file-close", handle=self.call("guest-file-open", path=BUSYBOX, mode="r"))
+            self._shell = (BUSYBOX, "sh")
 
     def call(self, command: str, **arguments: Any) -> Any:
         """Return the agent's answer; ToolError for a file error, TargetError for all else."""
@@ -59,8 +87,9 @@ class Channel:
 
     def execute(self, script: str, *arguments: str) -> int:
         """Start a shell script and return its process id."""
+        frugal = _FRUGAL if len(self._shell) > 1 else ""
         return int(self.call(
-            "guest-exec", path="/bin/sh", arg=["-c", script, "sh", *arguments],
+            "guest-exec", path=self._shell[0], arg=[*self._shell[1:], "-c", frugal + script, "sh", *arguments],
             env=[f"PATH={PATH}", "LC_ALL=C.UTF-8", "HOME=/root"], **{"capture-output": True})["pid"])
 
     def status(self, pid: int) -> dict[str, Any] | None:
@@ -167,6 +196,12 @@ class Agent(Shell):
     @property
     def address(self) -> str:
         return self._address
+
+    def at(self, address: str) -> Agent:
+        """Return the same machine, which is now known to have that address."""
+        found = copy.copy(self)
+        found._address = address
+        return found
 
     def spawn(self, argv: Sequence[str], stdin: bytes) -> AgentJob:
         slot = heapq.heappop(self._slots)

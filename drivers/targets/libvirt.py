@@ -154,8 +154,8 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
             yield _lxc.machine(place, domain, role, address(), self._image.directory)
         elif self.commands == "agent":
             agent = Agent(domain, role, guest.address, self._image.directory)
-            wait(lambda: agent.channel.call("guest-ping"))
-            yield agent if guest.address else Agent(domain, role, address(), self._image.directory)
+            wait(agent.channel.await_agent)
+            yield agent if guest.address else agent.at(address())
         else:
             via = shell.lab_machine("client", tools=False) if place.host.lab else Local()
             with Ssh(f"{self._image.user}@{address()}", options=ssh_options(self._image), via=via,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.shell import Local, owner
-from drivers.targets import _domain, _real, _site
+from drivers.targets import _agent, _domain, _real, _site
 from drivers.targets._domain import Domain
 from harness import scenario
 from harness.errors import InputError, Unsupported
@@ -201,3 +202,41 @@ def test_a_target_without_a_client_says_so(driver):
     target = scenario.build({"name": "x", "driver": driver, **needed.get(driver, {})}, "x.toml").target
     with pytest.raises(Unsupported, match="client_machine"), target.client():
         pass
+
+
+SHELLS = [["sh"], *([["busybox", "sh"]] if shutil.which("busybox") else [])]
+
+
+@pytest.fixture(params=SHELLS, ids=" ".join)
+def wrapped(request, tmp_path):
+    """Return a function that runs a command as the guest agent does, here."""
+    def run(*argv, given="/dev/null"):
+        arguments = [str(tmp_path), str(tmp_path / "slot"), given, "the-mark", *argv]
+        done = subprocess.run([*request.param, "-c", _agent._COMMAND, "sh", *arguments], capture_output=True, text=True)
+        out, err = ((tmp_path / f"slot.{stream}").read_text() for stream in "12")
+        return done.returncode, done.stdout, out, err
+
+    return run
+
+
+def test_the_wrapper_in_the_guest_tells_which_output_there_is(wrapped):
+    assert wrapped("sh", "-c", "exit 3") == (3, "", "", "")
+    assert wrapped("echo", "a b", "") == (0, "1", "a b \n", "")
+    assert wrapped("sh", "-c", "echo x >&2") == (0, "2", "", "x\n")
+    assert wrapped("sh", "-c", "echo y; echo x >&2; kill -KILL $$")[:3] == (137, "12", "y\n")
+
+
+def test_the_wrapper_runs_programs_and_never_what_is_built_into_the_shell(wrapped, tmp_path):
+    assert "GNU" in wrapped("echo", "--version")[2] or "coreutils" in wrapped("echo", "--version")[2]
+    assert wrapped("cd", "/")[0] == 127
+    (tmp_path / "mine").write_text("#!/bin/sh\necho \"$0 $1\"\n")
+    (tmp_path / "mine").chmod(0o755)
+    assert wrapped("./mine", "x y")[2] == "./mine x y\n"
+    assert wrapped("no-such-tool")[0] == 127
+
+
+def test_the_wrapper_marks_the_command_and_feeds_it(wrapped, tmp_path):
+    (tmp_path / "in").write_text("given")
+    assert wrapped("cat", given=str(tmp_path / "in"))[2] == "given"
+    assert "VIRTMARK_JOB=the-mark" in wrapped("env")[2].split()
+    assert wrapped("pwd")[2] == f"{tmp_path}\n"
