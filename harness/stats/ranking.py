@@ -10,6 +10,7 @@ import math
 import string
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Unpack
 
@@ -17,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.inputs import Common, FloatArray, array, policy_of
+from harness.stats.inputs import scores as checked
 from harness.stats.multiple import holm, signed_rank_p
 from harness.stats.nulls import midranks
-from harness.stats.ratios import Welch, welch
-from harness.stats.records import Direction, Estimate, Scale
+from harness.stats.ratios import Welch, welch_sorted
+from harness.stats.records import Direction, Estimate
 from harness.stats.scores import gm_ci
 
 Pair = tuple[str, str]
@@ -84,7 +86,8 @@ def rank_vendors(scores: Mapping[str, npt.ArrayLike], direction: Direction, floo
     sign = -1 if direction is Direction.HIGHER_IS_BETTER else 1
     order = sorted(scores, key=lambda name: (sign * estimates[name].estimate, name))
     pairs = list(combinations(order, 2))
-    tests = {(a, b): welch(scores[a], scores[b], scale=Scale.LOG) for a, b in pairs}
+    logs = {name: _logs(name, x, about) for name, x in scores.items()}
+    tests = {(a, b): welch_sorted(logs[a], logs[b], policy_of(about).confidence) for a, b in pairs}
     constant = [pair for pair in pairs if tests[pair].se == 0]
     p_adj = dict(zip(pairs, holm([1.0 if tests[pair].se == 0 else tests[pair].p for pair in pairs]).tolist(),
                      strict=True))
@@ -148,6 +151,13 @@ def friedman_nemenyi(table: Mapping[str, npt.ArrayLike] | npt.ArrayLike, *,
         (f"few: {n} workloads, at least {_WORKLOADS_MIN} independent ones are needed",) * (n < _WORKLOADS_MIN))
 
 
+def _logs(name: str, x: npt.ArrayLike, about: Common) -> FloatArray:
+    sample = checked(x, name, about=about, positive=True)
+    if sample.n < 2:
+        raise ValueError(f"rank_vendors: {name} has one run; at least 2 are needed, 5 for a verdict")
+    return np.sort(np.log(sample.values))
+
+
 def _shown(test: Welch, p_adj: float, alpha: float, floor: float) -> bool:
     return test.se > 0 and p_adj <= alpha and abs(test.difference) > floor
 
@@ -204,6 +214,7 @@ def _friedman(ranks: FloatArray) -> tuple[float, float]:
     return chi2, float(special.chdtrc(k - 1, max(chi2, 0.0)))
 
 
+@lru_cache(maxsize=64)
 def _studentized_range(confidence: float, k: int) -> float:
     """Return the quantile of the range of k standard normals, over sqrt 2: the q of Nemenyi's critical difference."""
     from scipy import stats

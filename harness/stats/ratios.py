@@ -76,7 +76,7 @@ def ratio_welch(x: npt.ArrayLike, y: npt.ArrayLike, **about: Unpack[About]) -> E
     if min(first.n, second.n) < 2:
         found = _on_logs(float(a.mean() - b.mean()), math.inf, 0, spread, confidence)
     else:
-        test = _welch(np.sort(a), np.sort(b), confidence)
+        test = welch_sorted(np.sort(a), np.sort(b), confidence)
         found = _on_logs(test.difference, test.se, test.dof, spread, confidence)
     found = dataclasses.replace(found, method="Welch interval on logs", n=min(first.n, second.n))
     return _unpaired(found, first, second, about)
@@ -145,10 +145,11 @@ def welch(x: npt.ArrayLike, y: npt.ArrayLike, *, scale: Scale = Scale.LINEAR, co
     if min(first.n, second.n) < 2:
         raise ValueError(f"welch: {first.n} and {second.n} scores; at least 2 and 2 are needed")
     a, b = (np.log(first.values), np.log(second.values)) if logs else (first.values, second.values)
-    return _welch(np.sort(a), np.sort(b), confidence)
+    return welch_sorted(np.sort(a), np.sort(b), confidence)
 
 
-def _welch(a: FloatArray, b: FloatArray, confidence: float) -> Welch:
+def welch_sorted(a: FloatArray, b: FloatArray, confidence: float) -> Welch:
+    """Return Welch's test of checked samples, sorted so that order moves no digit; at least 2 and 2."""
     (m_a, s_a), (m_b, s_b) = mean_sd(a), mean_sd(b)
     v_a, v_b = s_a**2 / a.size, s_b**2 / b.size
     difference, se = m_a - m_b, math.sqrt(v_a + v_b)
