@@ -12,6 +12,7 @@ from analysis import environment, export, quantity, tables
 from analysis.charts import Absence, Picture
 from analysis.rows import Material, area_rank
 from analysis.words import Words
+from harness.indicators import Indicator, catalogue
 from harness.profile import Profile
 
 
@@ -38,7 +39,8 @@ def context(material: Material, drawn: Sequence[Picture | Absence], profile: Pro
         "chapters": chapters(found, drawn), "gates": tables.gates(material.rows),
         "columns": environment.columns(material), "machines": environment.machines(material.runs),
         "conditions": environment.conditions(material.runs), "troubles": tables.troubles(material),
-        "evidence": export.evidence(material), "methods": methods(material, words), "glossary": words.glossary(),
+        "evidence": export.evidence(material), "definitions": definitions(material),
+        "methods": methods(material, words), "glossary": words.glossary(),
         "policies": sorted({row.policy for row in material.rows if row.policy}),
         "sources": sorted({row.source for row in material.rows if row.source}),
         "drawing": lambda picture: Markup(picture.inline),  # the project's own SVG, texts in it escaped
@@ -53,6 +55,12 @@ def chapters(lines: Sequence[tables.Line], drawn: Sequence[Picture | Absence]) -
                     tuple(item for item in drawn if isinstance(item, Picture) and _area(item) == area),
                     tuple(item for item in drawn if isinstance(item, Absence) and _area(item) == area))
             for area in sorted(areas, key=area_rank)]
+
+
+def definitions(material: Material) -> list[Indicator]:
+    """Return the indicators of the findings, as the catalogue defines them."""
+    used = dict.fromkeys(row.indicator for row in material.rows)
+    return [catalogue()[name] for name in used if name in catalogue()]
 
 
 def methods(material: Material, words: Words) -> list[tuple[str, str]]:

@@ -231,6 +231,14 @@ def test_what_differs_between_machines_is_marked(plain):
     assert any("cpu.model" in e["text"] for e in page.all("dl", **{"class": "same"}))
 
 
+def test_the_page_says_what_the_indicators_are(plain):
+    _, findings, path = plain
+    defined = read(path).rows("definitions")
+    assert [row[0].split()[0] for row in defined] == list(dict.fromkeys(
+        sorted({f.indicator for f in findings}, key=lambda name: (rows.area_rank(name.split("-")[0]), name))))
+    assert all(len(row[1]) > 10 and row[2] in ("higher", "lower") for row in defined)
+
+
 def test_broken_steps_are_told_with_their_reason(hostile):
     found = read(hostile[2]).rows("troubles")
     assert [row[3] for row in found].count("broken") == 2
