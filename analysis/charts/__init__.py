@@ -12,8 +12,9 @@ import multiprocessing
 import os
 import pkgutil
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -91,12 +92,16 @@ def render(planned: Sequence[Chart | Absence]) -> list[Picture | Absence]:
     """Draw all charts, in several processes where there are many; the order stays."""
     wanted = [item for item in planned if isinstance(item, Chart)]
     workers = min(os.cpu_count() or 1, len(wanted) // WORTH_A_PROCESS)
-    if workers > 1:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            drawn = iter(list(pool.map(rendered, wanted, chunksize=3)))
-    else:
-        drawn = map(rendered, wanted)
+    drawn = iter(_spread(wanted, workers) if workers > 1 else map(rendered, wanted))
     return [next(drawn) if isinstance(item, Chart) else item for item in planned]
+
+
+def _spread(wanted: Sequence[Chart], workers: int) -> Iterable[Picture]:
+    try:
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return list(pool.map(rendered, wanted, chunksize=3))
+    except BrokenProcessPool:  # no room for processes, or a main program that cannot be imported: slower, not wrong
+        return map(rendered, wanted)
 
 
 def rendered(chart: Chart) -> Picture:

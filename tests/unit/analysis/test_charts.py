@@ -258,3 +258,18 @@ def test_several_processes_draw_what_one_does(made_up):
     assert [picture.chart.slug for picture in kept] == [chart.slug for chart in plan]
     again = charts.rendered(plan[7])
     assert (kept[7].svg, kept[7].png) == (again.svg, again.png)
+
+
+def test_a_main_program_that_cannot_be_imported_again_still_gets_its_charts():
+    code = """if True:
+        from analysis import charts, rows
+        from analysis.words import Words
+        from harness.model import Finding, Verdict
+        from harness.stats import gm_ci
+        charts.WORTH_A_PROCESS, charts.os.cpu_count = 1, lambda: 2
+        found = [Finding(indicator=f"STO-{n}", target="t", verdict=Verdict.MEASURED, estimate=gm_ci([1.0, 1.1, 1.2]),
+                         scores=(1.0, 1.1, 1.2), rounds=(0, 1, 2)) for n in range(2)]
+        print(len(charts.render(list(charts.plan(rows.material([], found), Words())))))
+    """
+    done = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "3\n")
