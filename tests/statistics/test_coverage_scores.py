@@ -211,15 +211,19 @@ def test_composite_of_eight_workloads(sets):
     check(hits, sets, 0.94, 0.96)
 
 
-@sizes()
+@sizes(70)
 @pytest.mark.parametrize("shape", ["normal", "gumbel", "logn .3"])
 def test_bca_from_a_hundred_runs_on(shape, sets):
-    """Groups of 500 share resampling weights, each group its own; n = 100."""
-    x, hits = data(shape, sets, 100), 0
-    for start in range(0, sets, 500):
+    """Groups of 500 share resampling weights, each group its own; n = 100.
+
+    On skewed data the coverage is 0.944 (scipy's BCa: 0.945 on the same sets), so near the bound that three times the
+    sets are needed to tell it from chance.
+    """
+    x, hits = data(shape, 3 * sets, 100), 0
+    for start in range(0, len(x), 500):
         found = bca_ci_many({str(i): row for i, row in enumerate(x[start:start + 500])})
         hits += sum(covers(e, SHAPES[shape][1]) for e in found.values())
-    check(hits, sets, 0.94, 0.96)
+    check(hits / 3, sets, 0.94, 0.96)
 
 
 @sizes()
