@@ -5,7 +5,6 @@ The pipeline is imported inside the commands, so that their help stays cheap.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,13 +31,13 @@ _profiles = click.option("--profile", "-p", "profiles", multiple=True, metavar="
 @click.option("--json", "as_json", is_flag=True, help="Machine output alone on stdout.")
 def judge(folders: tuple[Path, ...], profiles: tuple[str, ...], *, as_json: bool) -> int:
     """Print the findings; exit 0 fine, 1 a limit is missed, 2 not run, 3 inconclusive or invalid."""
-    from harness import codec, verdict
+    from analysis import export
+    from harness import verdict
 
     _, _, findings = _judged(folders, profiles)
     overall = verdict.overall(findings)
     if as_json:
-        click.echo(json.dumps({"verdict": overall.verdict.name, "counts": _counts(overall),
-                               "findings": codec.plain(findings)}))
+        click.echo(export.findings_json(findings), nl=False)
     else:
         _print(findings)
         _say(overall)
@@ -56,19 +55,23 @@ def report(folders: tuple[Path, ...], profiles: tuple[str, ...], *, lang: str, o
     from harness import verdict
 
     runs, required, findings = _judged(folders, profiles)
-    page = pages.write(runs, findings, required, out, lang=lang, folders=folders)
+    page = pages.write(list(runs.values()), findings, required, out, lang=lang, folders=list(runs))
     overall = verdict.overall(findings)
     click.echo(page)
     _say(overall)
     return overall.exit_code
 
 
-def _judged(folders: Sequence[Path], profiles: Sequence[str]) -> tuple[list[Run], Profile | None, list[Finding]]:
+def _judged(folders: Sequence[Path],
+            profiles: Sequence[str]) -> tuple[dict[Path, Run], Profile | None, list[Finding]]:
+    """Return runs in the order in which they were planned, whatever the order of `folders`: same runs, same bytes."""
     from harness import profile, store, verdict
 
-    runs = [store.load(folder) for folder in folders]
+    runs = {folder: store.load(folder) for folder in folders}
+    planned = {folder: min((step.order for step in run.plan.steps), default=0) for folder, run in runs.items()}
+    runs = {folder: runs[folder] for folder in sorted(runs, key=lambda at: (runs[at].plan.campaign, planned[at]))}
     required = profile.merge([profile.load(name) for name in profiles])
-    return runs, required, verdict.judge(runs, required)
+    return runs, required, verdict.judge(list(runs.values()), required)
 
 
 def _counts(overall: Overall) -> dict[str, int]:

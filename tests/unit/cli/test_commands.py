@@ -176,9 +176,12 @@ def test_schema_is_json_schema(kind, capsys):
     assert "$schema" in json.loads(capsys.readouterr().out)
 
 
-def test_clean_on_a_target_that_keeps_nothing(capsys):
-    assert main(["clean", "bare"]) == 0
-    assert "leaves nothing" in capsys.readouterr().err
+@pytest.mark.parametrize("target", ["bare", "fake"])
+def test_clean_where_nothing_is_left(target, capsys):
+    assert main(["clean", target]) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"{target}: " in said.err
 
 
 def test_import_makes_a_run_that_judge_accepts(tmp_path, capsys):
@@ -201,3 +204,9 @@ def test_import_refuses_by_cause(tmp_path, capsys, tool, text, words):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert all(word in said for word in words), said
+
+
+def test_the_sample_judged_again_gives_its_findings_byte_for_byte(capsysbinary):
+    sample = Path(__file__).parents[3] / "results/samples/quick"
+    main(["judge", *map(str, sorted(sample.glob("*/2026*"), reverse=True)), "--profile", "example", "--json"])
+    assert capsysbinary.readouterr().out == (sample / "report/findings.json").read_bytes()
