@@ -192,6 +192,11 @@ def _ragged(x: object) -> bool:
     return len({len(row) for row in x if isinstance(row, Sequence | np.ndarray)}) > 1
 
 
+def same_unit(*samples: object) -> None:
+    """Refuse samples that are quantities of several units; plain numbers say nothing and pass."""
+    _one_unit([v for x in samples if isinstance(x, list | tuple) for v in x], "samples", None)
+
+
 def _one_unit(x: object, where: str, unit: str | None) -> None:
     """Refuse quantities (floats that know their base unit) of several units, or of another unit than stated."""
     if not isinstance(x, list | tuple):

@@ -17,7 +17,7 @@ from typing import Unpack
 import numpy as np
 import numpy.typing as npt
 
-from harness.stats.inputs import Common, FloatArray, array, policy_of
+from harness.stats.inputs import Common, FloatArray, array, policy_of, same_unit
 from harness.stats.inputs import scores as checked
 from harness.stats.multiple import holm, signed_rank_p
 from harness.stats.nulls import midranks
@@ -86,6 +86,7 @@ def rank_vendors(scores: Mapping[str, npt.ArrayLike], direction: Direction, floo
     sign = -1 if direction is Direction.HIGHER_IS_BETTER else 1
     order = sorted(scores, key=lambda name: (sign * estimates[name].estimate, name))
     pairs = list(combinations(order, 2))
+    same_unit(*scores.values())
     logs = {name: _logs(name, x, about) for name, x in scores.items()}
     tests = {(a, b): welch_sorted(logs[a], logs[b], policy_of(about).confidence) for a, b in pairs}
     constant = [pair for pair in pairs if tests[pair].se == 0]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.estimates import bare, dress
-from harness.stats.inputs import About, Common, FloatArray, Sample, both, data_hash, policy_of, scores
+from harness.stats.inputs import About, Common, FloatArray, Sample, both, data_hash, policy_of, same_unit, scores
 from harness.stats.moments import mean_sd, p_two_sided, t_cdf, t_quantile, welch_dof
 from harness.stats.records import Direction, Estimate, Interval, Scale
 from harness.stats.shift import second_opinion, shift
@@ -161,6 +161,7 @@ def welch_sorted(a: FloatArray, b: FloatArray, confidence: float) -> Welch:
 
 
 def _two(x: npt.ArrayLike, y: npt.ArrayLike, about: Common) -> tuple[Sample, Sample]:
+    same_unit(x, y)
     return scores(x, about=about, positive=True), scores(y, "y", about=about, positive=True)
 
 

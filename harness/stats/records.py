@@ -116,7 +116,11 @@ DEFAULT_POLICY = StatsPolicy()
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number with its honesty attached; `n` counts replicates (rounds), never inner samples."""
+    """A number with its honesty attached; `n` counts replicates (rounds), never inner samples.
+
+    On the log scale `dispersion` is the standard deviation of logs. `cv` and `mde80` (the change that n runs show with
+    80 % power) are relative to the estimate; for ratios and overheads mde80 is a change of the ratio.
+    """
 
     estimate: float
     ci: Interval

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.estimates import bare, dress, mad, relative
-from harness.stats.inputs import About, FloatArray, both, policy_of, scores
+from harness.stats.inputs import About, FloatArray, both, policy_of, same_unit, scores
 from harness.stats.moments import middle
 from harness.stats.nulls import rank_sum_index, signed_rank_index
 from harness.stats.records import Estimate, Interval, Scale
@@ -37,6 +37,7 @@ def hodges_lehmann(x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, scale: S
     if y is None:
         found = location(first.values, scale, policy_of(about).confidence)
         return dress(found, first, about)
+    same_unit(x, y)
     second = scores(y, "y", about=about, positive=logs)
     a, b = (np.log(first.values), np.log(second.values)) if logs else (first.values, second.values)
     return dress(shift(first.values, second.values, scale, policy_of(about).confidence), both(first, second), about,

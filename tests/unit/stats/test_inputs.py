@@ -18,7 +18,9 @@ from harness.stats import (
     median_ci,
     overhead,
     quantile_ci,
+    rank_vendors,
     ratio_paired,
+    ratio_welch,
 )
 from harness.stats.inputs import data_hash, scores, seed_of
 from harness.units import Bytes, Seconds
@@ -95,6 +97,11 @@ def test_units_of_quantities_must_be_the_stated_one():
         gm_ci([Seconds(1), Seconds(2)], unit="B")
     with pytest.raises(ValueError, match="mixed units"):
         ratio_paired([Seconds(1)], [Bytes(1), Bytes(2)], unit="s")
+    for f in (ratio_paired, ratio_welch, hodges_lehmann, lambda x, y: overhead(x, y, "lower"),
+              lambda x, y: rank_vendors({"a": x, "b": y}, "lower")):
+        with pytest.raises(ValueError, match="mixed units B, s"):
+            f([Seconds(1), Seconds(2)], [Bytes(1), Bytes(2)])
+        f([Seconds(1), Seconds(2)], [1.0, 2.0])
 
 
 def test_pairs_need_equal_numbers():
