@@ -22,7 +22,8 @@ from harness.stats.ratios import ratio_paired, ratio_welch
 from harness.stats.records import DEFAULT_POLICY, Estimate, Interval, StatsPolicy
 
 _EDGE = 2  # points on each side of a split, at least
-_PHI_MIN = 20
+_PHI_MIN = 20  # points
+_PHI_LEAST = 0.15
 _CHUNK = 250  # permutations at a time
 
 
@@ -78,7 +79,7 @@ def segment_history(y: npt.ArrayLike, *, seed: int | str = "", floor: float = 0.
     known = correlation(clean) if phi is None else phi
     rng = np.random.default_rng(seed_of(policy, seed, values) if isinstance(seed, str) else seed)
     found: dict[int, float] = {}
-    shrink = math.sqrt((1 - known) / (1 + known)) if known > 0.15 else 1.0
+    shrink = _shrink(known, values.size if phi is None else math.inf)
     todo = [(0, values.size)]
     while todo:
         start, end = todo.pop()
@@ -184,6 +185,14 @@ def _best_split(x: FloatArray, shrink: float, policy: StatsPolicy, rng: np.rando
         exceed += int(((np.abs(np.cumsum(rows, axis=1)[:, t - 1]) * weight).max(axis=1) >= level).sum())
         done += len(rows)
     return int(t[own.argmax()]), (exceed + 1) / (done + 1)
+
+
+def _shrink(phi: float, n: float) -> float:
+    """Return what correlated noise leaves of a standardised step; 2 / n makes up for a phi estimated from n points."""
+    if phi <= _PHI_LEAST:
+        return 1.0
+    phi = min(phi + 2 / n, 0.95)
+    return math.sqrt((1 - phi) / (1 + phi))
 
 
 def _shrunk(z: float, shrink: float, n: int) -> float:
