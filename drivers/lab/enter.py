@@ -30,8 +30,8 @@ def launcher(name: str, layout: Layout | None = None, *, tools: bool = True) -> 
 
     LabError if the lab or that machine is not up, InputError if a lab has no such machine.
     """
-    layout = layout or Layout.current()
-    return prefix(living(layout), layout, find_machine(name), tools=tools)
+    machine, layout = find_machine(name), layout or Layout.current()
+    return prefix(living(layout), layout, machine, tools=tools)
 
 
 def prefix(state: LabState, layout: Layout, name: str, *, tools: bool = True) -> tuple[str, ...]:

@@ -79,9 +79,13 @@ class Local(Shell):
 
     def spawn(self, argv: Sequence[str], stdin: bytes) -> LocalJob:
         mark = guard.local().new_mark()
-        process = self.popen(argv, mark, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        return LocalJob(argv, process, mark, stdin)
+        try:
+            process = self.popen(argv, mark, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            return LocalJob(argv, process, mark, stdin)
+        except BaseException:  # an interrupt while it starts: nobody else knows of it yet
+            guard.send(mark, signal.SIGKILL)
+            raise
 
     def popen(self, argv: Sequence[str], mark: str, *, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
         """Start a process that belongs to job `mark`."""
