@@ -17,7 +17,7 @@ from harness import codec, registry
 from harness.errors import TargetError, Unsupported, VirtmarkError
 from harness.evidence import Call, Recorder
 from harness.masking import Mask
-from harness.model import Event, Series, Status, Step, StepResult
+from harness.model import Event, History, Series, Status, Step, StepResult
 from harness.protocols import Workload
 from harness.rounds import Round, StepLab
 from harness.surroundings import Surroundings, Vantage
@@ -50,11 +50,11 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
     clock, started, booted = machines.target.clock, setting.wall(), machines.booting
     recorder = Recorder(setting.folder, step, clock, setting.mask)
     seen = Surroundings(clock, setting.vantage, setting.seconds.get(step.order, 0.0))
-    records: list[Series | Event] = []
+    records: list[Series | Event | History] = []
+    lab = StepLab(machines, recorder, seen, f"{setting.seed}/{step.id}")
     status, error = Status.DONE, ""
     try:
         workload = _workload(step, machines, setting)
-        lab = StepLab(machines, recorder, seen, f"{setting.seed}/{step.id}")
         with seen:
             for record in workload.run(machines.target, lab):
                 records.append(_checked(record))
@@ -80,8 +80,9 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
     recorder.sync()
     return StepResult(
         step=step, status=status, started=started, elapsed=elapsed,
-        error=setting.mask.text(" ".join(error.split())), series=_only(Series, records), events=_only(Event, records),
-        telemetry=seen.series(), evidence=recorder.kept(),
+        error=setting.mask.text(" ".join(error.split())), series=_only(Series, records),
+        events=(*lab.events, *_only(Event, records)), histories=_only(History, records), telemetry=seen.series(),
+        evidence=recorder.kept(),
         conditions={name: round(value, 9) for name, value in conditions.items()})
 
 
@@ -105,12 +106,12 @@ def _workload(step: Step, machines: Round, setting: Setting) -> Workload:
     return workload
 
 
-def _checked(record: Any) -> Series | Event:
+def _checked(record: Any) -> Series | Event | History:
     """Return what a workload yielded; refuse what could not be stored, while it is known who yielded it."""
     if isinstance(record, Event) and not (math.isfinite(record.start) and math.isfinite(record.end)):
         raise ValueError(f"event {record.actor} {record.action}: times must be finite numbers")
-    if not isinstance(record, (Series, Event)):
-        raise TypeError(f"a workload yields Series and Event, not {type(record).__name__}")
+    if not isinstance(record, (Series, Event, History)):
+        raise TypeError(f"a workload yields Series, Event and History, not {type(record).__name__}")
     return record
 
 

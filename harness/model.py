@@ -136,6 +136,26 @@ class Event(Record, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class History(Record, frozen=True, kw_only=True):
+    """All probes of one kind against one machine within one step, column-wise; see `harness.history` for the columns.
+
+    `sent`, `lag` and `latency` are packed arrays of whole nanoseconds, one entry a probe: when it was sent (since the
+    step began), how much later than planned that was, and after what time the answer came (-1: never). `interval` and
+    `patience` are what the prober was told, in s: the spacing of probes, and after what time it stopped listening.
+    """
+
+    probe: str
+    kind: str
+    machine: str
+    interval: float
+    patience: float
+    count: int
+    sent: bytes
+    lag: bytes
+    latency: bytes
+    labels: dict[str, str] = {}
+
+
 class Evidence(Record, frozen=True, kw_only=True):
     """One untouched output kept under `raw/`: what was called where, how it ended, and the SHA-256 of the bytes."""
 
@@ -171,6 +191,7 @@ class StepResult(Record, frozen=True, kw_only=True):
     error: str = ""
     series: tuple[Series, ...] = ()
     events: tuple[Event, ...] = ()
+    histories: tuple[History, ...] = ()
     telemetry: tuple[Series, ...] = ()
     conditions: dict[str, float] = {}
     evidence: tuple[Evidence, ...] = ()
@@ -207,6 +228,6 @@ class Finding(Record, frozen=True, kw_only=True):
 
 Facts = Mapping[str, str]
 __all__ = [
-    "Event", "Evidence", "Facts", "Finding", "GuestSize", "Outcome", "Plan", "Record", "Repetition", "Run", "Scenario",
-    "Seconds", "Series", "Stage", "Status", "Step", "StepResult", "Value", "Verdict",
+    "Event", "Evidence", "Facts", "Finding", "GuestSize", "History", "Outcome", "Plan", "Record", "Repetition", "Run",
+    "Scenario", "Seconds", "Series", "Stage", "Status", "Step", "StepResult", "Value", "Verdict",
 ]

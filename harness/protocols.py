@@ -10,11 +10,12 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from harness.clock import Clock
 from harness.errors import ToolError
-from harness.model import Event, GuestSize, Record, Series
+from harness.model import Count, Event, GuestSize, History, Record, Series
+from harness.units import Bandwidth, Seconds, Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +66,21 @@ class Machine(Protocol):
         """Create or replace a file on it."""
 
 
+Life = Literal["plain", "movable", "protected"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class GuestSpec:
-    """Which guest: its role in the step (sut, peer, neighbour), its size, the index of the host it must run on."""
+    """Which guest: its role in the step (sut, peer, neighbour), its size, the index of the host it begins on, its life.
+
+    A `plain` guest stays where it is. A `movable` one can be migrated. A `protected` one is in the care of the
+    platform's own high availability, which restarts it wherever it can when it or its host fails.
+    """
 
     role: str
     size: GuestSize
     host: int = 0
+    life: Life = "plain"
 
 
 class Target(Protocol):
@@ -111,6 +120,105 @@ class Cleans(Protocol):
     def clean(self) -> Sequence[str]: ...
 
 
+class Migration(Record, frozen=True, kw_only=True):
+    """How a guest is moved; what is 0 or false is left to the platform's own default.
+
+    `storage` copied: the hosts share no disk, so it is copied along. `bandwidth` and `downtime` are limits that the
+    platform is asked to keep; `connections` above 1 sends over several at once.
+    """
+
+    storage: Literal["shared", "copied"] = "shared"
+    transport: Literal["peer-to-peer", "direct"] = "peer-to-peer"
+    bandwidth: Bandwidth = Bandwidth(0)
+    downtime: Seconds = Seconds(0)
+    auto_converge: bool = False
+    connections: Count = 1
+    compression: bool = False
+    postcopy: bool = False
+    timeout: Seconds = Seconds(300)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """What the platform says of a migration: begin and end of the call on the target's clock, what went wrong ("" if
+    nothing, by its own word), its counters of the completed job in base units, and its untouched answer.
+
+    Counters that several platforms have: total, downtime, setup (s), transferred, memory, disk (B), iterations (1),
+    dirty_rate (B/s).
+    """
+
+    start: float
+    end: float
+    error: str
+    counters: Mapping[str, float]
+    raw: bytes
+
+
+@runtime_checkable
+class Migrates(Protocol):
+    """Moves a `movable` or `protected` guest to another host while it runs.
+
+    The guest's `Machine` goes on to work, wherever the guest is.
+    """
+
+    def migrate(self, guest: Machine, to: int, how: Migration) -> Moved:
+        """Move to host `to`; a migration that fails is an answer. Unsupported for a way this platform cannot go."""
+
+    def whereabouts(self, guest: Machine) -> Sequence[int]:
+        """Return the indices of all hosts on which the guest runs now: one, none, or after a split brain two."""
+
+
+FaultKind = Literal[
+    "guest-kill", "guest-panic", "guest-hang", "host-power-off", "host-isolated", "link-down", "storage-error",
+    "storage-slow", "storage-read-only", "manager-kill", "disk-full", "memory-pressure", "packet-loss", "packet-delay"]
+
+
+class Fault(Record, frozen=True, kw_only=True):
+    """Something to break: a guest, or the host of index `host`.
+
+    `share` is that of packets lost, or of the guest's disk or memory taken; `delay` what packets or the disk are held
+    up for.
+    """
+
+    kind: FaultKind
+    host: int = 0
+    share: Share = Share(0.1)
+    delay: Seconds = Seconds(0.1)
+
+
+@dataclass(kw_only=True)
+class Injected:
+    """A fault that took hold between `start` and `end`, on the target's clock, by the means `how`.
+
+    `healed` is when healing was complete; None while it lasts, and for ever where there is nothing to heal.
+    """
+
+    start: float
+    end: float
+    how: str
+    healed: float | None = None
+
+
+@runtime_checkable
+class Breaks(Protocol):
+    """Breaks what this run created, and heals it: at the end of the context, on Ctrl-C, and after a kill -9 too."""
+
+    def faults(self) -> Mapping[str, str]:
+        """Return the kinds of faults that this platform can have, and by what means."""
+
+    def fault(self, fault: Fault, guest: Machine | None) -> AbstractContextManager[Injected]:
+        """Inject; leaving the context heals. Unsupported for a kind that `faults` does not name."""
+
+
+@runtime_checkable
+class Protects(Protocol):
+    """Has a high availability of its own, which takes care of `protected` guests."""
+
+    def chronicle(self, guest: Machine, since: float) -> Sequence[Event]:
+        """Return what the platform's own log says that it noticed and did (detected, fenced, restarted, ...) for the
+        guest after `since`, in the target's clock; empty where it keeps no log."""
+
+
 class Lab(Protocol):
     """What a workload may use. Every command and file that goes through it is kept as evidence."""
 
@@ -118,14 +226,27 @@ class Lab(Protocol):
     def clock(self) -> Clock: ...
     @property
     def rng(self) -> random.Random: ...
-    def guest(self, role: str = "sut", *, host: int = 0) -> Machine:
-        """Return the round's guest of that role on that host, booting it on first use."""
+    @property
+    def began(self) -> float:
+        """When the step began, on `clock`; all times of what a workload yields count from there."""
+
+    def guest(self, role: str = "sut", *, host: int = 0, life: Life = "plain") -> Machine:
+        """Return the round's guest of that role, life and first host, booting it on first use."""
 
     def host(self, index: int = 0) -> Machine:
         """Return the machine below the guests; Unsupported where the target offers none."""
 
     def client(self) -> Machine:
         """Return the client; Unsupported where the target offers none."""
+
+    def migrate(self, guest: Machine, to: int, how: Migration) -> Moved:
+        """Migrate a guest of this step, keeping the platform's answer; see `Migrates`."""
+
+    def fault(self, fault: Fault, guest: Machine | None = None) -> AbstractContextManager[Injected]:
+        """Inject a fault, which becomes an event of the step, and heal it at the end; see `Breaks`."""
+
+    def keep(self, name: str, data: bytes, source: str) -> None:
+        """Keep bytes as evidence: a file `name`, and where they come from."""
 
 
 class Workload(Protocol):
@@ -137,10 +258,11 @@ class Workload(Protocol):
     def seconds(self) -> float:
         """Return how long one step takes, without boot, for the time estimate of a plan."""
 
-    def run(self, target: Target, lab: Lab) -> Iterator[Series | Event]:
+    def run(self, target: Target, lab: Lab) -> Iterator[Series | Event | History]:
         """Execute once and yield what was seen."""
 
 
 __all__ = [
-    "Cleans", "Completed", "GuestSpec", "Hosted", "Lab", "Machine", "Record", "Running", "Target", "Viewed", "Workload",
+    "Breaks", "Cleans", "Completed", "Fault", "FaultKind", "GuestSpec", "Hosted", "Injected", "Lab", "Life", "Machine",
+    "Migrates", "Migration", "Moved", "Protects", "Record", "Running", "Target", "Viewed", "Workload",
 ]

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from harness.clock import Clock
 from harness.errors import Unsupported
-from harness.evidence import Recorder
-from harness.model import GuestSize
-from harness.protocols import GuestSpec, Hosted, Machine, Target, Viewed
+from harness.evidence import Call, Recorded, Recorder
+from harness.model import Event, GuestSize, Outcome
+from harness.protocols import (
+    Breaks,
+    Fault,
+    GuestSpec,
+    Hosted,
+    Injected,
+    Life,
+    Machine,
+    Migrates,
+    Migration,
+    Moved,
+    Target,
+    Viewed,
+)
 from harness.surroundings import Surroundings
 
 
@@ -40,7 +53,7 @@ class Round:
     def __init__(self, target: Target, size: GuestSize, boots: Boots, note: Callable[[str], None]) -> None:
         self.target, self._size, self._boots, self._note = target, size, boots, note
         self._stack = ExitStack()
-        self._machines: dict[tuple[str, int], Machine] = {}
+        self._machines: dict[tuple[str, int, str], Machine] = {}
         self.booting = 0.0
 
     def __enter__(self) -> Round:
@@ -57,13 +70,13 @@ class Round:
             self._note(f"while removing the machines of a round: {type(error).__name__}: {error}")
         self._machines.clear()
 
-    def guest(self, role: str, host: int) -> Machine:
+    def guest(self, role: str, host: int, life: Life = "plain") -> Machine:
         """Return the guest, booting it if need be; what that took is added to `booting`, in s."""
-        if (role, host) not in self._machines:
+        if (role, host, life) not in self._machines:
             start = self.target.clock.now()
             try:
-                spec = GuestSpec(role=role, size=self._size, host=host)
-                self._machines[role, host] = self._stack.enter_context(self.target.guest(spec))
+                spec = GuestSpec(role=role, size=self._size, host=host, life=life)
+                self._machines[role, host, life] = self._stack.enter_context(self.target.guest(spec))
             except Unsupported:
                 raise
             except Exception as error:
@@ -72,23 +85,23 @@ class Round:
             finally:
                 self.booting += self.target.clock.now() - start
             self._boots.succeeded()
-        return self._machines[role, host]
+        return self._machines[role, host, life]
 
     def host(self, index: int) -> Machine:
         """Return the machine below the guests."""
         if not isinstance(self.target, Hosted):
             raise Unsupported("the target offers no commands on the machine below its guests")
-        if ("host", -1 - index) not in self._machines:
-            self._machines["host", -1 - index] = self._stack.enter_context(self.target.host(index))
-        return self._machines["host", -1 - index]
+        if ("host", index, "below") not in self._machines:
+            self._machines["host", index, "below"] = self._stack.enter_context(self.target.host(index))
+        return self._machines["host", index, "below"]
 
     def client(self) -> Machine:
         """Return the machine outside."""
         if not isinstance(self.target, Viewed):
             raise Unsupported("the target offers no client machine outside its hosts")
-        if ("client", -1) not in self._machines:
-            self._machines["client", -1] = self._stack.enter_context(self.target.client())
-        return self._machines["client", -1]
+        if ("client", 0, "outside") not in self._machines:
+            self._machines["client", 0, "outside"] = self._stack.enter_context(self.target.client())
+        return self._machines["client", 0, "outside"]
 
 
 class StepLab:
@@ -97,6 +110,7 @@ class StepLab:
     def __init__(self, machines: Round, recorder: Recorder, seen: Surroundings, seed: str) -> None:
         self._round, self._recorder, self._seen = machines, recorder, seen
         self._rng = random.Random(seed)
+        self.events: list[Event] = []
 
     @property
     def clock(self) -> Clock:
@@ -108,9 +122,14 @@ class StepLab:
         """Random numbers that depend on the seed of the plan and the step alone."""
         return self._rng
 
-    def guest(self, role: str = "sut", *, host: int = 0) -> Machine:
-        """Return the round's guest of that role on that host."""
-        machine = self._round.guest(role, host)
+    @property
+    def began(self) -> float:
+        """When the step began, on the target's clock."""
+        return self._recorder.begin
+
+    def guest(self, role: str = "sut", *, host: int = 0, life: Life = "plain") -> Machine:
+        """Return the round's guest of that role and life which began on that host."""
+        machine = self._round.guest(role, host, life)
         self._seen.guest(machine)
         return self._recorder.machine(machine)
 
@@ -121,3 +140,44 @@ class StepLab:
     def client(self) -> Machine:
         """Return the client."""
         return self._recorder.machine(self._round.client())
+
+    def migrate(self, guest: Machine, to: int, how: Migration) -> Moved:
+        """Migrate a guest, and keep what the platform answered."""
+        target = self._round.target
+        if not isinstance(target, Migrates):
+            raise Unsupported("the target does not migrate guests")
+        moved = target.migrate(_plain(guest), to, how)
+        self.keep("migration.json", moved.raw, f"the platform, of {guest.name}")
+        return moved
+
+    @contextmanager
+    def fault(self, fault: Fault, guest: Machine | None = None) -> Iterator[Injected]:
+        """Inject a fault and heal it; both become events, whatever the workload makes of them."""
+        target = self._round.target
+        if not isinstance(target, Breaks):
+            raise Unsupported("the target does not break anything on purpose")
+        injected: Injected | None = None
+        try:
+            with target.fault(fault, guest and _plain(guest)) as injected:
+                yield injected
+        finally:
+            if injected is not None:
+                self._tell(fault, injected)
+
+    def keep(self, name: str, data: bytes, source: str) -> None:
+        """Keep bytes as evidence of this step."""
+        self._recorder.keep(f"{self._recorder.number():02d}-{name}", data, Call(source, self.clock.now()))
+
+    def _tell(self, fault: Fault, injected: Injected) -> None:
+        began = self._recorder.begin
+        self.events.append(Event(actor="fault", action=fault.kind, start=injected.start - began,
+                                 end=injected.end - began, outcome=Outcome.OK, detail=injected.how))
+        if injected.healed is not None:
+            healed = injected.healed - began
+            self.events.append(Event(actor="fault", action="healed", start=healed, end=healed, outcome=Outcome.OK,
+                                     detail=fault.kind))
+
+
+def _plain(machine: Machine) -> Machine:
+    """Return the target's own object of a machine that a step got recorded."""
+    return machine.machine if isinstance(machine, Recorded) else machine

@@ -3,9 +3,10 @@
 Every process that virtmark starts carries `VIRTMARK_JOB=<owner>.<number>` in its environment, and so do all its
 descendants, whatever sessions, process groups or namespaces they move to (fio's jobs leave both). A guard is a small
 shell process that waits for the end of a pipe. The kernel closes the pipe however the controller ends; the guard then
-kills every process that carries its owner's mark and removes the paths that it was told. The same script serves a
-remote machine, at the far end of an ssh connection; each connection is an owner of its own, so that the end of one
-does not touch what another started on the same machine.
+kills every process that carries its owner's mark, removes the paths that it was told, and runs the commands it was
+told that are not done yet, the last one first: that is how a fault heals whose controller was killed. The same script
+serves a remote machine, at the far end of an ssh connection; each connection is an owner of its own, so that the end
+of one does not touch what another started on the same machine.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import functools
 import itertools
 import os
 import re
+import shlex
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from drivers.shell import owner
@@ -41,13 +44,27 @@ while marked "$1" "$2" && [ "$2" = KILL ] && [ "$tries" -lt 50 ]; do tries=$((tr
 exit 0
 """
 
-# $1 = the owner; reads paths to remove, one a line, until the pipe closes.
+# $1 = the owner; reads one order a line until the pipe closes: a path to remove; "!N COMMAND", a shell command to run
+# at the end, the last one first; or "-N", that command is not needed any more.
 SCRIPT = SIGNAL_MARKED + """
 owner=$1; shift
-while IFS= read -r path; do set -- "$@" "$path"; done
+commands=
+while IFS= read -r line; do
+  case $line in
+    !*) set -- "$line" "$@" ;;
+    -*) commands="$commands ${line#-} " ;;
+    *) set -- "$@" "$line" ;;
+  esac
+done
 tries=0
 while [ "$tries" -lt 50 ] && marked "$owner[.].*" KILL; do tries=$((tries + 1)); sleep 0.02; done
-[ $# -eq 0 ] || rm -rf -- "$@"
+for line; do
+  case $line in
+    !*) rest=${line#!}; number=${rest%% *}
+        case "$commands" in *" $number "*) ;; *) sh -c "${rest#* }" ;; esac ;;
+    *) rm -rf -- "$line" ;;
+  esac
+done
 """
 
 
@@ -63,9 +80,25 @@ class Guard:
         return f"{self.owner}.{next(self._numbers)}"
 
     def remove_at_end(self, path: str) -> None:
-        """Have `path` removed when the owner is gone; paths already removed by then are no error."""
-        if self._process.stdin is not None:
-            self._process.stdin.write(os.fsencode(path) + b"\n")
+        """Have the absolute `path` removed when the owner is gone; paths already removed by then are no error."""
+        self._tell(path)
+
+    @contextmanager
+    def run_at_end(self, argv: Sequence[str]) -> Iterator[None]:
+        """Have a command run if the owner is gone before the context is left; commands run the last one first."""
+        number = next(self._numbers)
+        command = shlex.join(argv)
+        if "\n" in command:
+            raise ValueError(f"a guard takes commands of one line, not {command!r}")
+        self._tell(f"!{number} {command}")
+        try:
+            yield
+        finally:
+            self._tell(f"-{number}")
+
+    def _tell(self, line: str) -> None:
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.write(os.fsencode(line) + b"\n")
             self._process.stdin.flush()
 
     def close(self, timeout: float = 10.0) -> None:

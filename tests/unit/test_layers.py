@@ -8,7 +8,7 @@ LAYERS = [
     {"harness.errors", "harness.clock", "harness.stats"},
     {"harness.units"},
     {"harness.model"},
-    {"harness.codec", "harness.protocols", "harness.registry"},
+    {"harness.codec", "harness.protocols", "harness.registry", "harness.history"},
     {"harness.indicators", "harness.scenario", "harness.plan", "harness.store",
      "harness.fingerprint", "harness.telemetry", "harness.evidence", "harness.masking", "harness.progress",
      "harness.tools", "harness.surroundings", "harness.rounds", "harness.interrupts"},

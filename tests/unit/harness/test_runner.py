@@ -123,7 +123,7 @@ def test_the_time_left_shrinks_to_nothing(tmp_path):
     ("tool", "ToolError: toytool: printed nonsense", ["01-toytool.out"]),
     ("bug", "KeyError: 'a bug in a workload'", ["01-toytool.out", "02-traceback.txt"]),
     ("far", "ValueError: event a b: times must be finite numbers", ["01-toytool.out", "02-traceback.txt"]),
-    ("text", "TypeError: a workload yields Series and Event, not str", ["01-toytool.out", "02-traceback.txt"]),
+    ("text", "TypeError: a workload yields Series, Event and History, not str", ["01-toytool.out", "02-traceback.txt"]),
     ("nothing", "VirtmarkError: the workload ended without a single result", []),
 ])
 def test_a_broken_step_is_a_result_and_the_others_go_on(tmp_path, trouble, error, files):
