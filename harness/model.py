@@ -39,7 +39,7 @@ class Stage(Record, frozen=True, kw_only=True):
     """One workload of a scenario, repeated in rounds.
 
     `grid` fans out into points, each with findings of its own; `arms` are compared with each other inside every
-    point, round by round, in ABBA order.
+    point, round by round, in ABBA order. `quick` replaces some of `params` for a quick look.
     """
 
     workload: str
@@ -48,6 +48,14 @@ class Stage(Record, frozen=True, kw_only=True):
     grid: dict[str, tuple[Value, ...]] = {}
     arms: dict[str, tuple[Value, ...]] = {}
     warmups: Annotated[int, Meta(ge=0)] = 0
+    quick: dict[str, Value] = {}
+
+
+class Quick(Record, frozen=True, kw_only=True):
+    """What a quick look (`run --quick`) leaves of a scenario: so many fixed rounds of these stages; none named: all."""
+
+    rounds: Count = 1
+    stages: tuple[str, ...] = ()
 
 
 class Repetition(Record, frozen=True, kw_only=True):
@@ -67,6 +75,7 @@ class Scenario(Record, frozen=True, kw_only=True):
     stage: Annotated[tuple[Stage, ...], Meta(min_length=1)]
     description: str = ""
     repetition: Repetition = Repetition()
+    quick: Quick | None = None
     guest: GuestSize = GuestSize()
 
 
@@ -228,6 +237,6 @@ class Finding(Record, frozen=True, kw_only=True):
 
 Facts = Mapping[str, str]
 __all__ = [
-    "Event", "Evidence", "Facts", "Finding", "GuestSize", "History", "Outcome", "Plan", "Record", "Repetition", "Run",
-    "Scenario", "Seconds", "Series", "Stage", "Status", "Step", "StepResult", "Value", "Verdict",
+    "Event", "Evidence", "Facts", "Finding", "GuestSize", "History", "Outcome", "Plan", "Quick", "Record", "Repetition",
+    "Run", "Scenario", "Seconds", "Series", "Stage", "Status", "Step", "StepResult", "Value", "Verdict",
 ]

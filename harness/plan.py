@@ -96,6 +96,19 @@ def extend(campaign: Campaign, wanted: Mapping[str, int]) -> Campaign:
     return msgspec.structs.replace(campaign, plans=tuple(plans))
 
 
+def quick(scenario: Scenario) -> Scenario:
+    """Return the quick look of a scenario, a scenario of its own; InputError if it does not say what that is."""
+    look = scenario.quick
+    if look is None:
+        raise InputError(f"scenario {scenario.name!r} has no table [quick]; a quick look at it is not defined")
+    stages = tuple(
+        msgspec.structs.replace(stage, params={**stage.params, **stage.quick}, quick={}, name=label(stage))
+        for stage in scenario.stage if not look.stages or label(stage) in look.stages)
+    return msgspec.structs.replace(
+        scenario, name=f"{scenario.name}-quick", title=f"{scenario.title} (quick look)", stage=stages, quick=None,
+        repetition=Repetition(rounds=look.rounds))
+
+
 def planned_rounds(plan: Plan) -> int:
     """Return how many measured rounds `plan` holds, warm-up rounds not counted."""
     return max((step.round for step in plan.steps), default=-1) + 1

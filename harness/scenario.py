@@ -81,6 +81,10 @@ def check(scenario: Scenario, where: str) -> None:
     rule = scenario.repetition
     if rule.rule == "two-stage" and rule.most < rule.rounds:
         raise InputError(f"{where}: repetition.most: {rule.most} is fewer than the pilot's {rule.rounds} rounds")
+    names = [plan.label(stage) for stage in scenario.stage]
+    for wanted in scenario.quick.stages if scenario.quick else ():
+        if wanted not in names:
+            raise InputError(f"{where}: quick.stages: {wanted!r} is unknown; allowed: {', '.join(names)}")
     seen: dict[str, int] = {}
     for number, stage in enumerate(scenario.stage):
         here, name = f"{where}: stage[{number}]", plan.label(stage)
@@ -98,16 +102,20 @@ def _check_stage(stage: Stage, here: str) -> None:
     types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
     single = {key: (value,) for key, value in stage.params.items()}
     owner: dict[str, str] = {}
-    for table, entries in (("params", single), ("grid", stage.grid), ("arms", stage.arms)):
+    swift = {key: (value,) for key, value in stage.quick.items()}
+    for table, entries in (("params", single), ("quick", swift), ("grid", stage.grid), ("arms", stage.arms)):
         for key, values in entries.items():
             if key not in types:
                 raise InputError(f"{here}.{table}: unknown key {key!r}; {stage.workload} has: {', '.join(types)}")
+            if table == "quick" and key in single:
+                owner[key] = table
             if owner.setdefault(key, table) != table:
                 raise InputError(f"{here}.{table}.{key}: stands in {owner[key]} too; allowed once")
             _check_values(types[key], values, f"{here}.{table}.{key}")
     for cell in plan.cells(stage):
         for arm in plan.arms(stage):
             codec.convert(kind, {**stage.params, **cell, **arm}, f"{here} ({plan.point(stage, cell)})")
+            codec.convert(kind, {**stage.params, **stage.quick, **cell, **arm}, f"{here}.quick")
 
 
 def _check_values(kind: Any, values: tuple[Any, ...], here: str) -> None:

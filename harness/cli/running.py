@@ -23,6 +23,7 @@ _targets = click.option("--target", "-t", "targets", multiple=True, metavar="T",
 _seed = click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True,
                      help="Decides the order of points; same seed, same plan.")
 _rounds = click.option("--rounds", type=click.IntRange(min=1), help="So many rounds, whatever the scenario says.")
+_quick = click.option("--quick", is_flag=True, help="The quick look that the scenario itself defines.")
 _json = click.option("--json", "as_json", is_flag=True, help="Machine output alone on stdout.")
 
 
@@ -31,13 +32,15 @@ _json = click.option("--json", "as_json", is_flag=True, help="Machine output alo
 @_targets
 @_seed
 @_rounds
+@_quick
 @_json
-def show(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, rounds: int | None, as_json: bool) -> None:
+def show(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, rounds: int | None, quick: bool,
+         as_json: bool) -> None:
     """Print the exact steps, in order, with an estimate of time; touches nothing."""
     from harness import codec, plan
     from harness.cli.bar import clock_text
 
-    campaign, _ = _campaign(scenarios, targets, seed, rounds)
+    campaign, _ = _campaign(scenarios, targets, seed, rounds, quick)
     forecast = plan.estimate(campaign)
     if as_json:
         document = {"campaign": codec.plain(campaign), "seconds": forecast.seconds, "at_most": forecast.at_most}
@@ -57,13 +60,14 @@ def show(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, rou
 @_targets
 @_seed
 @_rounds
+@_quick
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("results"), show_default=True,
               help="Where run folders are made: <out>/<target>/<utc>-<scenario>.")
 @click.option("--resume", "resumed", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Go on with the campaign of this run folder, or with the only unfinished one below it.")
 @_json
-def run(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, rounds: int | None, out: Path,
-        resumed: Path | None, as_json: bool) -> int:
+def run(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, rounds: int | None, quick: bool,
+        out: Path, resumed: Path | None, as_json: bool) -> int:
     """Carry out scenarios on targets, round by round in turn; prints the run folders."""
     from harness import runner
     from harness.cli.bar import watch
@@ -74,7 +78,7 @@ def run(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, roun
         with watch() as shown:
             outcome = runner.resume(resumed, watch=shown)
     else:
-        campaign, placed = _campaign(scenarios, targets, seed, rounds)
+        campaign, placed = _campaign(scenarios, targets, seed, rounds, quick)
         with watch() as shown:
             outcome = runner.execute(campaign, placed, out, watch=shown)
     folders = [str(folder) for folder in outcome.folders]
@@ -107,7 +111,7 @@ def clean(target: str) -> None:
 
 
 def _campaign(scenarios: Sequence[str], targets: Sequence[str], seed: int,
-              rounds: int | None) -> tuple[Campaign, list[Placed]]:
+              rounds: int | None, quick: bool) -> tuple[Campaign, list[Placed]]:
     from harness import plan, scenario
 
     if not scenarios:
@@ -116,6 +120,8 @@ def _campaign(scenarios: Sequence[str], targets: Sequence[str], seed: int,
         raise InputError(f"name a target with --target; there are: {', '.join(scenario.packaged('target'))}")
     placed = [scenario.target(name) for name in targets]
     loaded = [scenario.load(name) for name in scenarios]
+    if quick:
+        loaded = [plan.quick(each) for each in loaded]
     return plan.make(loaded, [its.name for its in placed], seed=seed, rounds=rounds), placed
 
 

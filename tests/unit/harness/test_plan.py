@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness import codec, plan
 from harness.errors import InputError
-from harness.model import Plan, Repetition, Scenario, Stage
+from harness.model import Plan, Quick, Repetition, Scenario, Stage
 from harness.stats import order_abba
 
 STAGE = Stage(workload="toyload", grid={"depth": (1, 8, 32), "block": ("4KiB", "1MiB")},
@@ -179,3 +179,19 @@ def test_an_empty_campaign_takes_no_time():
     empty = plan.Campaign(id="x", plans=(Plan(campaign="x", scenario=QUICK, target="a", seed=1, steps=()),))
     assert plan.estimate(empty).seconds == 0
     assert plan.blocks(empty) == []
+
+
+def test_a_quick_look_is_a_scenario_of_its_own():
+    full = Scenario(name="full", title="Full", quick=Quick(rounds=2, stages=("toyload", "other")), stage=(
+        Stage(workload="toyload", params={"depth": 1}, quick={"depth": 8}),
+        Stage(workload="toyload", name="other"), Stage(workload="toyload", name="left-out")))
+    look = plan.quick(full)
+    assert (look.name, look.repetition, look.quick) == ("full-quick", Repetition(rounds=2), None)
+    assert [(plan.label(stage), stage.params, stage.quick) for stage in look.stage] == [
+        ("toyload", {"depth": 8}, {}), ("other", {}, {})]
+    assert full.stage[0].params == {"depth": 1}
+
+
+def test_a_quick_look_must_be_defined():
+    with pytest.raises(InputError, match=r"'quick' has no table \[quick\]"):
+        plan.quick(QUICK)

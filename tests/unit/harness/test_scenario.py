@@ -46,6 +46,11 @@ def complaint(call, path):
      "stage[1].name: 'toyload' is stage[0] already; give each stage a name of its own"),
     ('[[stage]]\nworkload = "toyload"\nname = "x"\n[[stage]]\nworkload = "toyclient"\nname = "x"\n',
      "stage[1].name: 'x' is stage[0] already"),
+    ('[[stage]]\nworkload = "toyload"\n[quick]\nstages = ["other"]\n',
+     "quick.stages: 'other' is unknown; allowed: toyload"),
+    ('[[stage]]\nworkload = "toyload"\nquick = { deep = 1 }\n', "stage[0].quick: unknown key 'deep'"),
+    ('[[stage]]\nworkload = "toyload"\nquick = { depth = 1 }\ngrid = { depth = [1, 2] }\n',
+     "stage[0].grid.depth: stands in quick too; allowed once"),
     ('[[stage]]\nworkload = "toyload"\n[repetition]\nrule = "two-stage"\nrounds = 10\nmost = 5\n',
      "repetition.most: 5 is fewer than the pilot's 10 rounds"),
 ])
