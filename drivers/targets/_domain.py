@@ -81,6 +81,8 @@ def _machine(domain: ET.Element, guest: Domain) -> None:
     _add(_add(devices, "channel", type="unix"), "target", type="virtio", name=AGENT)
     _add(_add(devices, "rng", model="virtio"), "backend", "/dev/urandom", model="random")
     _add(devices, "memballoon", model="virtio")
+    if "86" in guest.arch:
+        _add(devices, "panic", model="isa")  # tells libvirt that the guest's kernel has panicked
 
 
 def _cpu(domain: ET.Element, guest: Domain) -> None:
