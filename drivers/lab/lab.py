@@ -15,12 +15,13 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from drivers.lab import accelerator, cache, cgroups, image, machines, needs, podman, rootfs, switch
+from drivers import healing
+from drivers.lab import accelerator, cache, cgroups, faults, image, machines, needs, podman, rootfs, switch
 from drivers.lab.enter import prefix
 from drivers.lab.layout import CLIENT, HOSTS, STACKS, SWITCH, Layout, has_containers, stack_of
 from drivers.lab.report import LabStatus, MachineStatus, status, text
 from drivers.lab.state import LabState, MachineState, boot_id, load, save
-from harness.errors import InputError, LabError
+from harness.errors import InputError, LabError, TargetError
 
 Say = Callable[[str], None]
 DEFAULT = ("bookworm",)
@@ -42,6 +43,7 @@ def up(stacks: Sequence[str] = DEFAULT, *, layout: Layout | None = None, say: Sa
         if stack not in STACKS:
             raise InputError(f"stack {stack!r}: unknown; there are: {', '.join(STACKS)}")
     needs.check(stacks)
+    mend_left(layout, say)
     with _plainly(), cache.locked(layout.lock, wait=False):
         cache.check_room(layout.state, ROOM)
         picture = image.build(layout, say)
@@ -50,6 +52,9 @@ def up(stacks: Sequence[str] = DEFAULT, *, layout: Layout | None = None, say: Sa
         before = _usable(layout)
         try:
             state = _begin(layout, stacks, picture, say)
+            if not healing.standing(faults.folder(layout)):  # else a run is at work, and heals what it broke
+                for line in faults.heal(layout, state):
+                    say(f"healed: {line}")
             for machine in _wanted(state.stacks):
                 state = _ensure(layout, state, machine, say)
             return _finish(layout, state, say)
@@ -69,6 +74,34 @@ def down(*, layout: Layout | None = None, say: Say = silent) -> int:
         ended = _raze(layout)
     say(f"lab: down, {ended} processes ended")
     return ended
+
+
+def mend_left(layout: Layout, say: Say = silent) -> None:
+    """Heal what controllers that are gone left broken, where the lab still stands."""
+    if _usable(layout) is None:
+        return
+    try:
+        for line in healing.mend_left(faults.folder(layout)):
+            say(line)
+    except TargetError as error:
+        say(f"lab: {error}")  # what `up` does next mends it, or makes it anew
+
+
+def power_on(layout: Layout, host: str) -> None:
+    """Start a host whose processes have ended, unless it runs; its disks and settings are as they were."""
+    with _plainly(), cache.locked(layout.lock):
+        state = _usable(layout)
+        known = state and state.machines.get(host)
+        if not state or not known or (known.init and known.init.alive and known.versions):
+            return
+        machines.end(layout, host)
+        machines.forget_running(layout, host)
+        cgroups.create(cgroups.current(), layout.called(host))
+        made = machines.start(layout, host, root=rootfs.build(layout, stack_of(host), silent), image=Path(state.image))
+        state = _note(layout, state, made)
+        if has_containers(host):
+            version = podman.start(layout, state, host, silent)
+            _note(layout, state, msgspec.structs.replace(made, versions={**made.versions, "podman": version}))
 
 
 @contextmanager
@@ -152,7 +185,7 @@ def _ensure(layout: Layout, state: LabState, machine: str, say: Say) -> LabState
     """Start a machine unless it runs; a dead one is removed first."""
     known = state.machines.get(machine)
     if known and known.init and known.init.alive and known.versions.keys() >= _due(machine):
-        if machine in HOSTS and machines.revive(layout, state, machine):
+        if machine in HOSTS and machines.revive(layout, machine):
             say(f"{machine}: libvirtd was dead; started again")
         return state
     if switch.ours(layout, machine) or cgroups.folders(cgroups.current(), layout.called(machine)):

@@ -122,6 +122,24 @@ pivot_root . .
 umount -l .
 cd /
 
-[ -z "$DAEMON" ] || "$DAEMON" --listen --daemon
+if [ -z "$DAEMON" ]; then
+  echo ready > "$DIR/ready"
+  exec sleep infinity
+fi
+
+# As a host's init system does: the daemon is started again 0.1 s after it died. It has come up when its socket is there.
+rm -f /run/libvirt/libvirt-sock
+setsid "$DAEMON" --listen &
+daemon=$!
+while [ ! -S /run/libvirt/libvirt-sock ]; do
+  kill -0 "$daemon"
+  sleep 0.02
+done
 echo ready > "$DIR/ready"
-exec sleep infinity
+while :; do
+  wait "$daemon" || true
+  say "libvirtd ended; starting it again"
+  sleep 0.1
+  setsid "$DAEMON" --listen &
+  daemon=$!
+done

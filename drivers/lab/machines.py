@@ -20,9 +20,8 @@ import psutil
 
 from drivers.lab import cgroups, podman, switch
 from drivers.lab.command import call, environment, wait
-from drivers.lab.enter import daemon
 from drivers.lab.layout import CLIENT, HOSTS, MIGRATION_PORT, SWITCH, Layout, address, has_containers, stack_of
-from drivers.lab.state import LabState, MachineState, Process, began
+from drivers.lab.state import MachineState, Process, began
 from harness.errors import LabError
 
 SCRIPT = Path(__file__).with_name("machine.sh")
@@ -119,12 +118,10 @@ def _configure(layout: Layout, host: str) -> None:
     (own / "lxc.conf").write_text('security_driver = "none"\n')
 
 
-def revive(layout: Layout, state: LabState, host: str) -> bool:
-    """Start a host's libvirtd again if it does not answer; guests go on meanwhile. Return whether it was dead."""
+def revive(layout: Layout, host: str) -> bool:
+    """Wait until a host's libvirtd answers, which the host starts again when it dies; say whether it did not."""
     if answers(layout, host):
         return False
-    log = layout.cache / "logs" / f"{layout.called(host)}-libvirtd.log"
-    daemon(state, host, [LIBVIRTD, "--listen", "--daemon"], log)
     wait(lambda: answers(layout, host), PATIENCE, f"{host}: libvirtd")
     return True
 
@@ -188,6 +185,13 @@ def remove(layout: Layout, machine: str) -> None:
     groups, name = cgroups.current(), layout.called(machine)
     wait(lambda: not cgroups.remove(groups, name), 10.0, f"{machine}: removing its cgroups")
     shutil.rmtree(layout.of(machine), ignore_errors=True)
+
+
+def forget_running(layout: Layout, host: str) -> None:
+    """Remove what a host whose processes have ended keeps in memory; its disks, settings and cable stay."""
+    shutil.rmtree(layout.of(host) / "run", ignore_errors=True)
+    groups, name = cgroups.current(), layout.called(host)
+    wait(lambda: not cgroups.remove(groups, name), 10.0, f"{host}: removing its cgroups")
 
 
 def traces(layout: Layout) -> Iterator[str]:

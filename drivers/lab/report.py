@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from drivers.lab import cgroups, machines, podman, switch
+from drivers import healing
+from drivers.lab import faults, machines, podman, switch
 from drivers.lab.command import call
 from drivers.lab.layout import HOSTS, SWITCH, Layout, address, has_containers, stack_of
-from drivers.lab.state import LabState, began, boot_id, load
+from drivers.lab.state import LabState, boot_id, load
+from drivers.shell import owner
 from harness.errors import LabError
 from harness.model import Record
-
-QUIET = ("noqueue", "noop")     # queueing disciplines of a cable that nobody shapes
 
 
 class MachineStatus(Record, frozen=True, kw_only=True):
@@ -74,6 +74,8 @@ def text(found: LabStatus) -> str:
         how = "up" if found.up else "damaged" if found.complete else "half up"
         lines = [f"lab: {how} in {found.folder}; guests by {found.accelerator or 'unknown'}, image {found.image}"]
     lines += [_line(each) for each in found.machines]
+    if found.stacks and not found.faults:
+        lines.append("  no fault that is not healed")
     for name, what in (("fault not healed", found.faults), ("leftover", found.leftovers), ("note", found.notes)):
         lines += [f"  {name}: {each}" for each in what]
     if found.leftovers or (found.stacks and not found.up):
@@ -138,30 +140,10 @@ def _memory(layout: Layout, machine: str) -> int:
 
 
 def _faults(layout: Layout, state: LabState) -> list[str]:
-    """Return what is broken on purpose, or left so: cables cut or shaped, machines frozen or stopped."""
-    found = []
-    for name in (SWITCH, *state.machines):
-        if not switch.ours(layout, name):
-            found.append(f"{name}: its network namespace is gone")
-            continue
-        for link in switch.links(layout, name):
-            if not link.up:
-                found.append(f"{name}: interface {link.name} is down")
-            if link.qdisc not in QUIET and link.name.startswith(("p-", "up")):
-                found.append(f"{name}: interface {link.name} is shaped ({link.qdisc})")
-    groups = cgroups.current()
-    found += [f"{name}: frozen" for name in state.machines if cgroups.frozen(groups, layout.called(name))]
-    for name in state.machines:
-        if halted := sum(_stopped(pid) for pid in machines.members(layout, name)):
-            found.append(f"{name}: {halted} processes stopped")
-    return found
-
-
-def _stopped(pid: int) -> bool:
-    try:
-        return began(pid) is not None and Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    """Return what is broken on purpose: what was written down before it was done, and what can be seen by looking."""
+    noted = [f"{each} (its controller {'is gone' if owner.left_behind(each.name) else 'lives'})"
+             for each in healing.standing(faults.folder(layout))]
+    return [*noted, *faults.seen(layout, state)]
 
 
 def _strays(layout: Layout, state: LabState | None) -> list[str]:

@@ -1,0 +1,219 @@
+"""Faults of the lab's own machines, as pairs of functions: what breaks, and what heals by looking at what is broken.
+
+The one thing to know: everything here heals however often it is called and whoever calls it, so that
+`python -m drivers.lab.faults ACTION MACHINE` is all that a killed controller needs to leave behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from drivers import healing
+from drivers.lab import cgroups, machines, switch
+from drivers.lab.command import call
+from drivers.lab.layout import HOSTS, SWITCH, Layout
+from drivers.lab.state import LabState, began, living, load
+from drivers.shell import Local
+from harness.errors import InputError, LabError
+
+TABLE = "virtmark-loss"     # nft tables on the switch begin like this
+QUIET = ("noqueue", "noop")     # queueing disciplines of a cable that nobody shapes
+_LOSS = """
+table bridge {table} {{
+ chain through {{
+  type filter hook forward priority 0;
+{rules}
+ }}
+}}
+"""
+
+
+def folder(layout: Layout) -> Path:
+    """Return where faults of a lab are written down."""
+    return layout.root / "faults"
+
+
+def healer(layout: Layout, action: str, what: str) -> tuple[str, ...]:
+    """Return the command line that heals: an action of `HEALERS`, and the machine or table that it is about."""
+    env, *rest = healing.command("drivers.lab.faults", action, what)
+    return (env, f"VIRTMARK_STATE={layout.state}", f"VIRTMARK_CACHE={layout.cache}", *rest)
+
+
+def power_off(layout: Layout, host: str) -> None:
+    """End all processes of a host at once; its cable goes dead with it."""
+    init = living(layout).machines[host].init
+    if init is None or not init.alive:
+        raise LabError(f"lab:{host}: has no power already")
+    os.kill(init.pid, signal.SIGKILL)
+    isolate(layout, host)
+    machines.end(layout, host)
+
+
+def power_on(layout: Layout, host: str) -> None:
+    """Start a host again unless it runs, as it was: its disks, its configuration, no guests."""
+    from drivers.lab import lab
+
+    if load(layout) is not None:
+        lab.power_on(layout, host)
+        connect(layout, host)
+
+
+def isolate(layout: Layout, machine: str) -> None:
+    """Pull a machine's cable out of the switch."""
+    _marked(_link(layout, machine, "down"))
+
+
+def connect(layout: Layout, machine: str) -> None:
+    """Put a machine's cable into the switch."""
+    call(_link(layout, machine, "up"))
+
+
+def lose(layout: Layout, table: str, share: float, match: tuple[str, str]) -> None:
+    """Let the switch drop a share of the packets that match either of two nft expressions, in 1/10000."""
+    rules = "\n".join(f"  {each} numgen random mod 10000 < {round(share * 10000)} drop" for each in match)
+    _marked(_nft(layout, "-f", "-"), _LOSS.format(table=table, rules=rules))
+
+
+def keep(layout: Layout, table: str) -> None:
+    """Let the switch drop nothing any more on behalf of `table`."""
+    if table in tables(layout):
+        call(_nft(layout, "delete", "table", "bridge", table))
+
+
+def tables(layout: Layout) -> list[str]:
+    """Return the tables on the switch that drop packets on purpose."""
+    return re.findall(rf"^table bridge ({TABLE}\S*)$", call(_nft(layout, "list", "tables")), re.MULTILINE)
+
+
+def kill_daemon(layout: Layout, host: str) -> None:
+    """End a host's libvirtd with SIGKILL; the host itself starts it again."""
+    found = [pid for pid in machines.members(layout, host) if _name(pid) == "libvirtd"]
+    if not found:
+        raise LabError(f"lab:{host}: libvirtd does not run")
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def revive_daemon(layout: Layout, host: str) -> None:
+    """Return when a host's libvirtd answers."""
+    machines.revive(layout, host)
+
+
+def go_on(layout: Layout, machine: str) -> None:
+    """Let all stopped processes of a machine go on."""
+    for pid in stopped(layout, machine):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def stopped(layout: Layout, machine: str) -> list[int]:
+    """Return the processes of a machine that are stopped."""
+    return [pid for pid in machines.members(layout, machine) if _stopped(pid)]
+
+
+def qemu(layout: Layout, host: str, guest: str) -> int:
+    """Return the process of a guest on a host; LabError if it does not run there."""
+    wanted = f"guest={guest},".encode()
+    for pid in machines.members(layout, host):
+        with contextlib.suppress(OSError):
+            if wanted in Path(f"/proc/{pid}/cmdline").read_bytes() and _name(pid).startswith("qemu"):
+                return pid
+    raise LabError(f"lab:{host}: guest {guest} does not run")
+
+
+def seen(layout: Layout, state: LabState) -> Iterator[str]:
+    """Yield what is broken on purpose, or left so, as far as it can be seen by looking."""
+    for name in (SWITCH, *state.machines):
+        if not switch.ours(layout, name):
+            yield f"{name}: its network namespace is gone"
+            continue
+        for link in switch.links(layout, name):
+            if not link.up:
+                yield f"{name}: interface {link.name} is down"
+            if link.qdisc not in QUIET and link.name.startswith(("p-", "up")):
+                yield f"{name}: interface {link.name} is shaped ({link.qdisc})"
+    if switch.ours(layout, SWITCH):
+        yield from (f"{SWITCH}: drops packets (table {table})" for table in tables(layout))
+    groups = cgroups.current()
+    yield from (f"{name}: frozen" for name in state.machines if cgroups.frozen(groups, layout.called(name)))
+    for name in state.machines:
+        if halted := len(stopped(layout, name)):
+            yield f"{name}: {halted} processes stopped"
+        init = state.machines[name].init
+        if state.complete and name in HOSTS and not (init and init.alive):
+            yield f"{name}: has no power"
+
+
+def heal(layout: Layout, state: LabState) -> list[str]:
+    """Heal what can be seen by looking but for dead machines and daemons; return what it was."""
+    found = [line for line in seen(layout, state) if not line.endswith("has no power")]
+    for name in (SWITCH, *state.machines):
+        cgroups.thaw(cgroups.current(), layout.called(name))
+        go_on(layout, name)
+        if switch.ours(layout, name):
+            _mend_links(layout, name)
+    if switch.ours(layout, SWITCH):
+        for table in tables(layout):
+            keep(layout, table)
+    return found
+
+
+def _mend_links(layout: Layout, machine: str) -> None:
+    """Put up what is down and take off what shapes a cable; what vanishes meanwhile was a guest's."""
+    for link in switch.links(layout, machine):
+        with contextlib.suppress(LabError):
+            if not link.up:
+                call(["ip", "-n", layout.called(machine), "link", "set", link.name, "up"])
+            if link.qdisc not in QUIET and link.name.startswith(("p-", "up")):
+                call(["tc", "-n", layout.called(machine), "qdisc", "del", "dev", link.name, "root"])
+
+
+def _link(layout: Layout, machine: str, how: str) -> list[str]:
+    return ["ip", "-n", layout.called(SWITCH), "link", "set", f"p-{machine}", how]
+
+
+def _nft(layout: Layout, *words: str) -> list[str]:
+    return ["ip", "netns", "exec", layout.called(SWITCH), "nft", *words]
+
+
+def _marked(argv: list[str], stdin: str = "") -> None:
+    """Run what breaks something so that the guard ends it before it heals: else it might come true afterwards."""
+    Local().run(argv, timeout=60, stdin=stdin.encode()).checked()
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _stopped(pid: int) -> bool:
+    try:
+        return began(pid) is not None and Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+HEALERS: dict[str, Callable[[Layout, str], None]] = {
+    "power-on": power_on, "connect": connect, "keep": keep, "revive": revive_daemon, "go-on": go_on}
+
+
+def main(action: str, what: str) -> None:
+    """Heal one thing in the lab that the environment means; a lab that is down needs no healing."""
+    layout = Layout.current()
+    if action not in HEALERS:
+        raise InputError(f"{action}: unknown; there are: {', '.join(HEALERS)}")
+    if load(layout) is not None:
+        HEALERS[action](layout, what)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])
