@@ -17,7 +17,7 @@ from drivers.lab.command import call, environment, logged
 TARGETS_FORMAT = "$(REPO_URI)|$(RELEASE)|$(SIGNED_BY)"
 PASSED_ON = re.compile(r'Acquire::(?:https?::|Check-Valid-Until|Check-Date|Retries|ForceIPv[46]|By-Hash)')
 SECONDS = 1800.0
-_LEAN = tuple(f"path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale", "info", "lintian"))
+LEAN = tuple(f"path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale", "info", "lintian"))
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Recipe:
     packages: tuple[str, ...]
     hooks: tuple[str, ...] = ()
     variant: str = "essential"
-    dpkg: tuple[str, ...] = field(default=_LEAN)
+    dpkg: tuple[str, ...] = field(default=LEAN)
 
 
 def bootstrap(recipe: Recipe, root: Path, log: Path) -> None:

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from drivers import witness
 from drivers.lab import cache
-from drivers.lab.bootstrap import Recipe, bootstrap, lines, tagged, versions
+from drivers.lab.bootstrap import LEAN, Recipe, bootstrap, lines, tagged, versions
 from drivers.lab.command import call, contained, environment, logged
 from drivers.lab.layout import NETWORK, SCRATCH, Layout
 from harness.errors import LabError
@@ -36,6 +37,9 @@ PLACES = {      # file in guest/ -> place in the image, mode
     "power-button": ("etc/acpi/PWRF/00000080", 0o755),
     "shutdown": ("sbin/shutdown", 0o755),
 }
+WITNESS = f"usr/bin/{witness.PROGRAM}"
+UNUSED = tuple(f"path-exclude=/usr/lib/{part}" for part in (       # what PostgreSQL compiles queries with: 140 MB
+    "*/libLLVM*", "*/libz3*", "llvm-*", "postgresql/*/lib/llvmjit*", "postgresql/*/lib/bitcode/*"))
 LINKS = {"sbin/init": "/bin/busybox", "etc/hosts": "/run/hosts"}
 Say = Callable[[str], None]
 
@@ -48,12 +52,13 @@ def packages() -> list[str]:
 def tree_recipe() -> Recipe:
     """Return how the tree is made."""
     kernel = tagged(lines((DATA / "packages.txt").read_text()), "kernel")[0]
-    return Recipe(SUITE, tuple(packages()), hooks=(f'sh {DATA}/fetch-kernel "$1" {kernel}',))
+    hooks = (f'sh {DATA}/fetch-kernel "$1" {kernel}', f'sh {DATA}/no-cluster "$1"')
+    return Recipe(SUITE, tuple(packages()), hooks=hooks, dpkg=(*LEAN, *UNUSED))
 
 
 def tree_key() -> str:
     """Return the hash that names the tree: of its packages and of what the hooks say, not of where they lie."""
-    files = {name: (DATA / name).read_text() for name in ("packages.txt", "fetch-kernel")}
+    files = {name: (DATA / name).read_text() for name in ("packages.txt", "fetch-kernel", "no-cluster")}
     return cache.key({"suite": SUITE, "files": files, "dpkg": tree_recipe().dpkg})
 
 
@@ -61,7 +66,7 @@ def recipe() -> dict[str, Any]:
     """Return everything the image depends on, JSON-ready; its hash names the image."""
     ours = {name: (DATA / name).read_text() for name in (*PLACES, "initramfs-init", "modules.txt")}
     return {"tree": tree_key(), "files": ours, "places": PLACES, "links": LINKS, "disk": DISK,
-            "box": BOX}
+            "box": BOX, "witness": witness.version()}
 
 
 def folder(layout: Layout) -> Path:
@@ -157,6 +162,7 @@ def _furnish(root: Path, boot_modules: list[str]) -> None:
     """Put our own files into the root file system."""
     for name, (place, mode) in PLACES.items():
         _place(DATA / name, root / place, mode)
+    witness.compiled(root / WITNESS)
     for name, aim in LINKS.items():
         (root / name).unlink(missing_ok=True)
         (root / name).symlink_to(aim)
