@@ -2,6 +2,7 @@
 
 PASS and FAIL need the whole interval on one side of the limit (`harness.stats.decide`). Everything that keeps a number
 from meaning what it says makes the finding INVALID: a step that broke, a failed gate, an evaluation that crashed.
+What an indicator itself calls a failure (lost data) is FAIL all the same, required or not; no gate hides it.
 """
 
 from __future__ import annotations
@@ -102,7 +103,9 @@ def _findings(cell: Cell, clauses: Sequence[Clause], judge: _Judge) -> Iterator[
     invalid = (*rounds.broken, *crash, *validity.failures(gates))
     for clause in clauses or (None,):
         requirement = clause.requirement if clause else None
-        if invalid:
+        if found and found.fail:
+            yield Finding(**base, verdict=Verdict.FAIL, requirement=requirement, reasons=(found.fail, *invalid))
+        elif invalid:
             yield Finding(**base, verdict=Verdict.INVALID, requirement=requirement, reasons=invalid)
         elif rounds.open:
             yield Finding(**base, verdict=Verdict.NOT_RUN, requirement=requirement, reasons=(rounds.open,))

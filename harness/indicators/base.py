@@ -25,12 +25,17 @@ Estimator = Callable[..., Estimate]
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """An estimate with the scores it was made of, one for each of `rounds`, and the checks of the indicator's own."""
+    """An estimate with the scores it was made of, one for each of `rounds`, and the checks of the indicator's own.
+
+    `fail` is a reason, such as lost data, for which the finding is FAIL: with a requirement or without, whatever the
+    estimate, and even where a gate keeps the estimate from counting.
+    """
 
     estimate: Estimate
     scores: tuple[float, ...]
     rounds: tuple[int, ...]
     checks: tuple[Check, ...] = ()
+    fail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

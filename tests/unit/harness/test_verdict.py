@@ -284,3 +284,38 @@ def test_exit_codes(worst, code):
 def test_no_findings_at_all_are_not_run():
     assert verdict.overall([]) == (Verdict.NOT_RUN, {})
     assert verdict.overall([]).exit_code == 2
+
+
+def losing(lost=1):
+    def evaluate(results, policy):
+        found = TOYS["TOY-01"].evaluate(results, policy)
+        return dataclasses.replace(found, fail=f"data-loss: {lost} acknowledged records are missing" if lost else "")
+
+    return {"TOY-01": dataclasses.replace(TOYS["TOY-01"], evaluate=evaluate)}
+
+
+@pytest.mark.parametrize("required", [None, ">= 90/s", ">= 110/s"])
+@pytest.mark.parametrize("load", [0.01, 0.5])   # a controller that is so busy makes a number invalid
+def test_lost_data_fails_whatever_else_is_true(required, load):
+    def busy(step, found):
+        return msgspec.structs.replace(found, conditions={"controller.cpu": load})
+
+    requirement = wants(required) if required else None
+    findings = verdict.judge([run(change=busy)], requirement, catalogue=losing())
+    assert {f.verdict for f in findings} == {Verdict.FAIL}
+    for finding in findings:
+        assert finding.reasons[0] == "data-loss: 1 acknowledged records are missing"
+        assert finding.estimate.estimate == pytest.approx(100, rel=0.01)    # the figure is shown all the same
+    assert verdict.overall(findings).exit_code == 1
+    kept = verdict.judge([run(change=busy)], requirement, catalogue=losing(0))
+    assert "data-loss" not in str(kept)
+    assert load < 0.1 or kept[0].verdict is Verdict.INVALID
+
+
+def test_a_round_that_broke_does_not_hide_lost_data_in_another():
+    def change(step, found):
+        return broken(step, found) if step.round == 3 else found
+
+    first, _ = verdict.judge([run(change=change)], None, catalogue=losing())
+    assert first.verdict is Verdict.FAIL
+    assert first.reasons == ("data-loss: 1 acknowledged records are missing", "round 3: ToolError: it died")
