@@ -15,7 +15,7 @@ import msgspec
 
 from harness.errors import ToolError
 from harness.model import Series
-from harness.protocols import Lab, Machine
+from harness.protocols import Lab, Machine, Running
 
 Where = Literal["guest", "host"]
 Threads = int | Literal["1", "all"]
@@ -65,6 +65,14 @@ def shifted(series: Series, start: float) -> Series:
 @contextmanager
 def serving(lab: Lab, machine: Machine, argv: Callable[[int], Sequence[str]], kind: str = "tcp") -> Iterator[int]:
     """Run a server on a port that is free on `machine`; yield the port once the kernel says that it is open."""
+    with listening(lab, machine, argv, kind) as (port, _):
+        yield port
+
+
+@contextmanager
+def listening(lab: Lab, machine: Machine, argv: Callable[[int], Sequence[str]],
+              kind: str = "tcp") -> Iterator[tuple[int, Running]]:
+    """Do as `serving` does; yield the server as well, for what it prints."""
     taken = open_ports(machine, kind)
     port = lab.rng.choice([port for port in PORTS if port not in taken])
     with machine.start(argv(port)) as running:
@@ -76,7 +84,7 @@ def serving(lab: Lab, machine: Machine, argv: Callable[[int], Sequence[str]], ki
                 raise ToolError(f"{done.argv[0]} on {machine.name}: did not open port {port} within {PATIENCE:g} s; "
                                 f"it said {said[-1] if said else 'nothing'!r}")
             lab.clock.sleep(0.05)
-        yield port
+        yield port, running
 
 
 def open_ports(machine: Machine, kind: str) -> set[int]:
