@@ -13,7 +13,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -25,6 +25,7 @@ from harness.model import Record
 PATIENCE = 180.0
 ROOT = Path(__file__).parents[1]
 Commands = tuple[tuple[str, ...], ...]
+_watched: list[ExitStack] = []
 
 
 class Broken(Record, frozen=True, kw_only=True):
@@ -59,11 +60,15 @@ def broken(folder: Path, kind: str, where: str, heal: Commands) -> Iterator[Brok
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(_file(folder, entry.name))
-    with guard.local().run_at_end(command("drivers.healing", str(folder), entry.name)):
-        try:
-            yield entry
-        finally:
-            mend(folder, entry.name)
+    watched = ExitStack()
+    watched.enter_context(guard.local().run_at_end(command("drivers.healing", str(folder), entry.name)))
+    _watched.append(watched)  # while it is not healed the guard is to know of it, whatever goes wrong here
+    try:
+        yield entry
+    finally:
+        mend(folder, entry.name)
+        _watched.remove(watched)
+        watched.close()
 
 
 def command(module: str, *arguments: str) -> tuple[str, ...]:

@@ -18,11 +18,12 @@ from drivers import healing
 from drivers.lab import cgroups, machines, switch
 from drivers.lab.command import call
 from drivers.lab.layout import HOSTS, SWITCH, Layout
-from drivers.lab.state import LabState, began, living, load
+from drivers.lab.state import LabState, began, boot_id, living, load
 from drivers.shell import Local
 from harness.errors import InputError, LabError
 
 TABLE = "virtmark-loss"     # nft tables on the switch begin like this
+DARK = "has no power"
 QUIET = ("noqueue", "noop")     # queueing disciplines of a cable that nobody shapes
 _LOSS = """
 table bridge {table} {{
@@ -146,14 +147,12 @@ def seen(layout: Layout, state: LabState) -> Iterator[str]:
     for name in state.machines:
         if halted := len(stopped(layout, name)):
             yield f"{name}: {halted} processes stopped"
-        init = state.machines[name].init
-        if state.complete and name in HOSTS and not (init and init.alive):
-            yield f"{name}: has no power"
+    yield from (f"{name}: {DARK}" for name in _dark(state))
 
 
 def heal(layout: Layout, state: LabState) -> list[str]:
     """Heal what can be seen by looking but for dead machines and daemons; return what it was."""
-    found = [line for line in seen(layout, state) if not line.endswith("has no power")]
+    found = [line for line in seen(layout, state) if not line.endswith(DARK)]
     for name in (SWITCH, *state.machines):
         cgroups.thaw(cgroups.current(), layout.called(name))
         go_on(layout, name)
@@ -163,6 +162,27 @@ def heal(layout: Layout, state: LabState) -> list[str]:
         for table in tables(layout):
             keep(layout, table)
     return found
+
+
+def heal_seen(layout: Layout, *, power: bool = False) -> list[str]:
+    """Heal what can be seen by looking, unless a run is at work, which heals what it broke itself.
+
+    With `power`, hosts that have none are started as well.
+    """
+    state = load(layout)
+    if state is None or state.boot != boot_id() or healing.standing(folder(layout)):
+        return []
+    found = heal(layout, state)
+    for name in _dark(state) if power else ():
+        power_on(layout, name)
+        found.append(f"{name}: {DARK}")
+    return found
+
+
+def _dark(state: LabState) -> list[str]:
+    """Return the hosts whose first process has ended."""
+    return [name for name, machine in state.machines.items()
+            if state.complete and name in HOSTS and not (machine.init and machine.init.alive)]
 
 
 def _mend_links(layout: Layout, machine: str) -> None:

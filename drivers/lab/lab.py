@@ -52,9 +52,8 @@ def up(stacks: Sequence[str] = DEFAULT, *, layout: Layout | None = None, say: Sa
         before = _usable(layout)
         try:
             state = _begin(layout, stacks, picture, say)
-            if not healing.standing(faults.folder(layout)):  # else a run is at work, and heals what it broke
-                for line in faults.heal(layout, state):
-                    say(f"healed: {line}")
+            for line in faults.heal_seen(layout):
+                say(f"healed: {line}")
             for machine in _wanted(state.stacks):
                 state = _ensure(layout, state, machine, say)
             return _finish(layout, state, say)

@@ -69,6 +69,10 @@ class Link:
         return ["ssh", "-S", f"{self._folder}/s", "-o", "ControlMaster=no", "-o", "ProxyCommand=false",
                 *self._common(), self._remote(script, *arguments)]
 
+    def alone(self, argv: Sequence[str]) -> list[str]:
+        """Return the argv of an ssh client that needs nothing of this controller."""
+        return ["ssh", *self._common(), shlex.join(argv)]
+
     def open(self) -> None:
         """Connect unless connected; TargetError with ssh's reason in one line."""
         with self._opening:
@@ -188,6 +192,10 @@ class Ssh(Shell):
     def close(self) -> None:
         """Disconnect; the guard on the far side ends what is left there."""
         self._link.close()
+
+    def alone(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """Return the command line of an ssh client that runs `argv` over a connection of its own."""
+        return (*self._via.prefix, *self._link.alone(argv))
 
     def script(self, script: str, *arguments: str) -> LocalJob:
         """Run a script of our own on the far side."""

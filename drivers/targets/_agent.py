@@ -68,6 +68,11 @@ class Channel:
         self._domain, self.name = domain, name
         self._shell: tuple[str, ...] = ("/bin/sh",)
 
+    @property
+    def domain(self) -> Any:
+        """The domain of libvirt as it is now."""
+        return self._domain
+
     def await_agent(self) -> None:
         """Return if the agent answers, having seen which shell is the cheapest; TargetError if it does not."""
         self.call("guest-ping")

@@ -7,12 +7,11 @@ here or on another machine. The folder of disks is a transient storage pool, sha
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import libvirt
@@ -30,27 +29,33 @@ class Hypervisor:
 
     uri: str
     images: str
+    _opened: Any = field(default=None, repr=False, compare=False)
 
-    @functools.cached_property
+    @property
     def connection(self) -> Any:
-        """Connect; libvirt's habit of printing errors is turned off, since they are raised as well."""
+        """Connect, again if the daemon was started again since; what libvirt would print as errors is raised anyway."""
+        if self._opened is not None:
+            with contextlib.suppress(libvirt.libvirtError):
+                self._opened.getLibVersion()
+                return self._opened
         libvirt.registerErrorHandler(lambda *_: None, None)
         try:
-            return libvirt.open(self.uri)
+            self._opened = libvirt.open(self.uri)
         except libvirt.libvirtError as error:
             raise TargetError(f"{self.uri}: {error}; does libvirtd run there?") from None
+        return self._opened
 
     def close(self) -> None:
         """Disconnect; guests that are still there go with it."""
-        if "connection" in self.__dict__:
+        if self._opened is not None:
             with contextlib.suppress(libvirt.libvirtError):
-                pool = self.connection.storagePoolLookupByTargetPath(self.images)
+                pool = self._opened.storagePoolLookupByTargetPath(self.images)
                 ours = not pool.isPersistent() and pool.name().startswith(owner.PREFIX)
                 if ours and not any(name.startswith(owner.PREFIX) for name in pool.listVolumes()):
                     pool.destroy()  # forgets the folder; the next one who needs it makes it again
             with contextlib.suppress(libvirt.libvirtError):
-                self.connection.close()
-            del self.__dict__["connection"]
+                self._opened.close()
+            self._opened = None
 
     def start(self, guest: _domain.Domain) -> Any:
         """Start a guest that ends with this connection; None if its address was taken meanwhile."""

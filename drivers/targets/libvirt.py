@@ -13,21 +13,21 @@ import functools
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, TypeVar
 
 import libvirt
 
 from drivers import shell
 from drivers.shell import Local, Shell, Ssh, owner
-from drivers.targets import _lxc
+from drivers.targets import _faults, _lxc
 from drivers.targets._agent import Agent
 from drivers.targets._domain import Domain, claim, mac, processor
 from drivers.targets._hypervisor import Hypervisor, own_address
 from drivers.targets._real import Real, system
 from drivers.targets._site import Host, Image, Site, lab_image, site, ssh_options
 from harness.errors import InputError, TargetError, Unsupported
-from harness.protocols import GuestSpec
+from harness.protocols import Fault, GuestSpec, Injected, Machine
 from harness.units import Seconds
 
 T = TypeVar("T")
@@ -110,9 +110,17 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         with shell.open(self.client_machine) as machine, machine.private(self._site(0).host.directory) as inside:
             yield inside
 
+    def faults(self) -> Mapping[str, str]:
+        """Return what can be broken here, and by what means."""
+        return _faults.kinds(self)
+
+    def fault(self, fault: Fault, guest: Machine | None) -> AbstractContextManager[Injected]:
+        """Break it; leaving the context heals."""
+        return _faults.inject(self, fault, guest)
+
     def clean(self) -> Sequence[str]:
-        """Remove the guests and files of controllers that are gone."""
-        removed: list[str] = []
+        """Heal what controllers that are gone left broken, and remove their guests and files."""
+        removed = _faults.mend(self)
         for index in range(len(self.hosts)):
             place = self._site(index)
             if place.host.shell:
