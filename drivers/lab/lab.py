@@ -16,7 +16,7 @@ import msgspec
 import psutil
 
 from drivers import healing
-from drivers.lab import accelerator, cache, cgroups, faults, image, machines, needs, podman, rootfs, switch
+from drivers.lab import accelerator, cache, cgroups, cluster, faults, image, machines, needs, podman, rootfs, switch
 from drivers.lab.enter import prefix
 from drivers.lab.layout import CLIENT, HOSTS, STACKS, SWITCH, Layout, has_containers, stack_of
 from drivers.lab.report import LabStatus, MachineStatus, status, text
@@ -101,6 +101,8 @@ def power_on(layout: Layout, host: str) -> None:
         if has_containers(host):
             version = podman.start(layout, state, host, silent)
             _note(layout, state, msgspec.structs.replace(made, versions={**made.versions, "podman": version}))
+        if cluster.stands(layout, host):
+            cluster.join(layout, host)
 
 
 @contextmanager
