@@ -20,13 +20,14 @@ import libvirt
 
 from drivers import shell
 from drivers.shell import Local, Shell, Ssh, owner
-from drivers.targets import _faults, _lxc
+from drivers.targets import _faults, _lxc, _protected
 from drivers.targets._agent import Agent
 from drivers.targets._domain import Domain, claim, mac, processor
 from drivers.targets._hypervisor import Hypervisor, own_address
 from drivers.targets._real import Real, system
 from drivers.targets._site import Host, Image, Site, lab_image, site, ssh_options
 from harness.errors import InputError, TargetError, Unsupported
+from harness.model import Event
 from harness.protocols import Fault, GuestSpec, Injected, Machine
 from harness.units import Seconds
 
@@ -84,13 +85,11 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
                 bridge=place.host.bridge, prefix=place.host.prefix, arch=self.arch, machine=self.machine, cpu=self.cpu,
                 cache=self.cache, kernel=self._image.kernel, initrd=self._image.initrd,
                 serial=f"{place.host.images}/{name}.serial", init=_lxc.INIT)
-            domain, guest = self._start(place, daemon, guest, spec.role)
             try:
-                with self._ready(place, daemon, domain, guest, spec.role) as machine:
+                with (self._running(place, daemon, guest, spec) as (domain, guest),
+                      self._ready(place, daemon, domain, guest, spec.role) as machine):
                     yield machine
             finally:
-                with contextlib.suppress(libvirt.libvirtError):
-                    domain.destroy()
                 daemon.remove(f"{name}.serial")
 
     @contextmanager
@@ -118,9 +117,16 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         """Break it; leaving the context heals."""
         return _faults.inject(self, fault, guest)
 
+    def chronicle(self, guest: Machine, since: float) -> Sequence[Event]:
+        """Return what the cluster's own logs tell of hosts and of a protected guest."""
+        domain = guest.channel.domain if isinstance(guest, Agent) else None
+        if not isinstance(domain, _protected.Wherever):
+            return ()
+        return _protected.chronicle(self.hosts, domain.name(), since, self.clock.now())
+
     def clean(self) -> Sequence[str]:
         """Heal what controllers that are gone left broken, and remove their guests and files."""
-        removed = _faults.mend(self)
+        removed = _faults.mend(self) + _protected.clean(self.hosts)
         for index in range(len(self.hosts)):
             place = self._site(index)
             if place.host.shell:
@@ -140,7 +146,7 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         if not place.addresses:
             guest = dataclasses.replace(guest, cmdline=self._command_line(place, "", role))
             return daemon.start(guest), guest
-        taken = set[str]().union(*(self._daemon(index).taken() for index in range(len(self.hosts))))
+        taken = self._taken()
         for address in place.addresses:
             if claim(address) in taken or mac(address) in taken:
                 continue
@@ -148,6 +154,32 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
             if domain := daemon.start(addressed):
                 return domain, addressed
         raise TargetError(f"{daemon.uri}: no address of {place.host.addresses} is free; other guests have them")
+
+    @contextmanager
+    def _running(self, place: Site, daemon: Hypervisor, guest: Domain, spec: GuestSpec) -> Iterator[tuple[Any, Domain]]:
+        """Start the domain, or have the platform start it; at the end it is gone."""
+        if spec.life == "protected":
+            _protected.refuse(self.hosts)
+            address = _protected.free(place.addresses, self._taken(), guest.name)
+            guest = dataclasses.replace(guest, address=address, cmdline=self._command_line(place, address, spec.role))
+            with _protected.caring(guest, place.host.lab):
+                yield _protected.Wherever(guest.name, self._connections), guest
+            return
+        domain, guest = self._start(place, daemon, guest, spec.role)
+        try:
+            yield domain, guest
+        finally:
+            with contextlib.suppress(libvirt.libvirtError):
+                domain.destroy()
+
+    def _taken(self) -> set[str]:
+        return set[str]().union(*(self._daemon(index).taken() for index in range(len(self.hosts))))
+
+    def _connections(self) -> Iterator[tuple[int, Any]]:
+        """Yield the hosts whose daemon answers now, with a connection to each."""
+        for index in range(len(self.hosts)):
+            with contextlib.suppress(TargetError):
+                yield index, self._daemon(index).connection
 
     @contextmanager
     def _ready(self, place: Site, daemon: Hypervisor, domain: Any, guest: Domain, role: str) -> Iterator[Shell]:
