@@ -11,6 +11,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from harness.model import Facts, Record, Series, Status, StepResult
@@ -18,6 +19,7 @@ from harness.stats.records import Check
 from harness.units import Bytes, Seconds, Share, show
 
 CAUTION = "caution: "
+LONGER = "clock_step_invalid"  # the limit that grows with the step
 LONG_ENOUGH = 1.0  # s; the sampler's cost and the load of a shorter step are mostly the cost of looking
 
 
@@ -137,7 +139,9 @@ GATES = (
 def gates(result: StepResult, limits: GateLimits | None = None) -> tuple[Check, ...]:
     """Judge one step by the conditions it was taken under; a check for every gate, in the order of `GATES`."""
     limits = limits or GateLimits()
-    return tuple(judge(gate, gate.value(result), _bounds(gate, limits, result.elapsed)) for gate in GATES)
+    return tuple(unseen if (value := gate.value(result)) is None and unseen else
+                 judge(gate, value, bounds or _bounds(gate, limits, result.elapsed))
+                 for gate, bounds, unseen in _table(limits))
 
 
 def judge(gate: Gate, value: float | None, bounds: tuple[float | None, float | None]) -> Check:
@@ -221,9 +225,16 @@ def cautions(checks: Iterable[Check]) -> tuple[str, ...]:
     return tuple(note.removeprefix(CAUTION) for note in notes if note.startswith(CAUTION))
 
 
+@lru_cache(maxsize=16)
+def _table(limits: GateLimits) -> tuple[tuple[Gate, tuple[float | None, float | None] | None, Check | None], ...]:
+    """Return each gate, its (warn, invalid) and its check where nothing was seen; None where the step decides."""
+    return tuple((gate, None, None) if gate.invalid == LONGER else (
+        gate, bounds := _bounds(gate, limits, 0.0), judge(gate, None, bounds)) for gate in GATES)
+
+
 def _bounds(gate: Gate, limits: GateLimits, elapsed: float) -> tuple[float | None, float | None]:
     warn, invalid = (_limit(limits, bound) for bound in (gate.warn, gate.invalid))
-    if gate.invalid == "clock_step_invalid" and invalid is not None:
+    if gate.invalid == LONGER and invalid is not None:
         invalid = max(invalid, limits.clock_step_share * elapsed)
     return warn, invalid
 

@@ -62,14 +62,22 @@ def best_cuts(y: FloatArray, cost: float, shortest: int) -> list[int]:
         return []
     centred = y - y.mean()
     s1, s2 = (np.concatenate(([0.0], np.cumsum(v))) for v in (centred, centred**2))
+    # Starts 1 .. shortest - 1 keep an infinite cost, so every step looks at one slice.
     best, last = np.full(n + 1, math.inf), np.zeros(n + 1, dtype=np.int64)
     best[0] = -cost
+    lengths, room = np.arange(n, 0, -1, dtype=np.float64), np.empty((2, n))
     for end in range(shortest, n + 1):
-        start = np.concatenate(([0], np.arange(shortest, end - shortest + 1)))
-        within = s2[end] - s2[start] - (s1[end] - s1[start]) ** 2 / (end - start)
-        total = best[start] + within + cost
-        pick = int(total.argmin())
-        best[end], last[end] = total[pick], start[pick]
+        stop = end - shortest + 1
+        between, total = room[0, :stop], room[1, :stop]
+        np.subtract(s1[end], s1[:stop], out=between)
+        between *= between
+        between /= lengths[n - end:n - end + stop]
+        np.subtract(s2[end], s2[:stop], out=total)
+        total -= between
+        total += best[:stop]
+        total += cost
+        pick = total.argmin()
+        best[end], last[end] = total[pick], pick
     cuts, at = [], n
     while last[at]:
         at = int(last[at])

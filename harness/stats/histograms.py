@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import reduce
 from typing import Any, Unpack
 
 import numpy as np
@@ -192,7 +191,7 @@ def hist_quantile_ci(blocks: Sequence[LatencyHistogram], p: float | Fraction | s
     `blocks` are histograms of equal duration `block_s` in the order of time; they are put together to blocks of at
     least `policy.block_s`, then drawn B times. n is 1: a verdict needs runs. Below 6 blocks the interval is infinite.
     """
-    policy, share, whole = policy_of(about), exact_share(p), reduce(LatencyHistogram.merge, blocks)
+    policy, share, whole = policy_of(about), exact_share(p), _together(blocks)
     if not 0 < block_s < math.inf:
         raise ValueError(f"block bootstrap: blocks of {block_s} s; needed is their duration, above 0")
     rows = group_blocks(np.stack([b.counts for b in blocks]), math.ceil(round(policy.block_s / block_s, 9)))
@@ -211,6 +210,18 @@ def hist_quantile_ci(blocks: Sequence[LatencyHistogram], p: float | Fraction | s
     found = replace(found, budget=replace(found.budget, u_b=u_b) if found.budget else None)
     return with_provenance(found, about, data, n=1, n_by_level={"run": 1, "block": rows.shape[0], "sample": whole.n},
                            assumptions=checks, warnings=warnings)
+
+
+def _together(blocks: Sequence[LatencyHistogram]) -> LatencyHistogram:
+    """Return all blocks as one histogram without its mean, which no percentile needs; unlike layouts are refused."""
+    first = blocks[0]
+    for other in blocks[1:]:
+        if other.layout != first.layout:
+            return first.merge(other)
+    most = [b.max for b in blocks if b.n]
+    known = [m for m in most if m is not None]
+    return LatencyHistogram(first.layout, np.sum([b.counts for b in blocks], axis=0), sum(b.n for b in blocks),
+                            max=max(known) if len(known) == len(most) and known else None)
 
 
 def _percentile_interval(rows: Counts, share: Fraction, whole: LatencyHistogram, draws: int, seed: int,

@@ -6,13 +6,13 @@ Both take the estimate for the truth. They plan the next experiment; they say no
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from harness.stats.moments import t_quantile
 from harness.stats.records import Estimate, Interval, Scale
 
 POWER = 0.8
-RUNS_MAX = 1_000_000
+RUNS_MAX = 1 << 19
 
 
 def chance(distances: Sequence[float], ci: Interval, est: Estimate) -> float | None:
@@ -32,15 +32,29 @@ def runs_needed(distances: Sequence[float], ci: Interval, est: Estimate) -> int 
     if u is None or min(towards) <= 0:
         return None
     q, unit_sd = (1 + ci.confidence) / 2, u * math.sqrt(est.n)
-    low, high = 1, 2
-    while _chance(towards, unit_sd / math.sqrt(high), high, q) < POWER:
-        low, high = high, high * 2
-        if high > RUNS_MAX:
-            return None
+
+    def enough(n: int) -> bool:
+        return _chance(towards, unit_sd / math.sqrt(n), n, q) >= POWER
+
+    return _least(enough, ((t_quantile(math.inf, q) + t_quantile(math.inf, POWER)) * unit_sd / min(towards)) ** 2 + 2)
+
+
+def _least(enough: Callable[[int], bool], near: float) -> int | None:
+    """Return the least n from 2 to RUNS_MAX that is enough, None if none is; `near` is where to look first."""
+    high, step = int(min(max(near, 2.0), RUNS_MAX)), 1
+    if enough(high):
+        low = high - 1
+        while low > 1 and enough(low):
+            high, low, step = low, max(1, low - 2 * step), 2 * step
+    else:
+        low, high = high, min(high + 1, RUNS_MAX)
+        while not enough(high):
+            if high == RUNS_MAX:
+                return None
+            low, high, step = high, min(high + 2 * step, RUNS_MAX), 2 * step
     while high - low > 1:
         middle = (low + high) // 2
-        enough = _chance(towards, unit_sd / math.sqrt(middle), middle, q) >= POWER
-        low, high = (low, middle) if enough else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
@@ -53,11 +67,18 @@ def standard_error(ci: Interval, est: Estimate) -> float | None:
 
 
 def _chance(distances: Sequence[float], u: float, n: int, q: float) -> float:
+    sides = [1 - _noncentral_cdf(n - 1, max(-37.0, min(37.0, d / u)), t_quantile(n - 1, q)) for d in distances]
+    return min(1.0, max(0.0, sum(sides) - (len(sides) - 1)))
+
+
+def _noncentral_cdf(dof: float, away: float, t: float) -> float:
+    """Return P(T <= t) of the noncentral t; far out, where scipy's has no answer (NaN), that of the normal near it."""
     from scipy import special
 
-    critical = t_quantile(n - 1, q)
-    sides = [1 - float(special.nctdtr(n - 1, max(-37.0, min(37.0, d / u)), critical)) for d in distances]
-    return min(1.0, max(0.0, sum(sides) - (len(sides) - 1)))
+    found = float(special.nctdtr(dof, away, t))
+    if math.isnan(found):
+        return float(special.ndtr((t * (1 - 1 / (4 * dof)) - away) / math.sqrt(1 + t * t / (2 * dof))))
+    return found
 
 
 __all__ = ["POWER", "chance", "runs_needed", "standard_error"]

@@ -137,7 +137,7 @@ def campaign():
     scenario = Scenario(name="large", title="Large", stage=(stage,), repetition=Repetition(rounds=ROUNDS))
     own = plan.make([scenario], ["here"], seed=1).plans[0]
     noise = np.random.default_rng(9).lognormal(4.6, 0.02, len(own.steps)).tolist()
-    done = tuple(StepResult(step=step, status=Status.DONE, started="", elapsed=5.0,
+    done = tuple(StepResult(step=step, status=Status.DONE, started="", elapsed=5.0 + v / 1000,
                             series=(Series(metric="toy.rate", unit="1/s", values=(v,)),))
                  for step, v in zip(own.steps, noise, strict=True))
     limits = {"name": "p", "title": "P", "requirement": [{"indicator": "TOY-01", "limit": ">= 90/s", "source": "user"}]}
