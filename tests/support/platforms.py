@@ -15,12 +15,12 @@ from harness import scenario
 from harness.errors import InputError, LabError, TargetError
 from tests.support import sshd
 
-ALWAYS = ("bare", "fake")
+ALWAYS = ("bare", "fake", "command")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A target by the name of its packaged file; `ssh` is made by the test."""
+    """A target by the name of its packaged file; `ssh` and `command` are made by the test."""
 
     name: str
     driver: str
@@ -29,7 +29,7 @@ class Case:
 def _cases() -> list[Case]:
     found = [Case(name, tomllib.loads(path.read_text())["driver"])
              for name, path in scenario.packaged("target").items() if not name.endswith("-example")]
-    return [*found, Case("ssh", "ssh")]
+    return [*found, Case("ssh", "ssh"), Case("command", "command")]
 
 
 CASES = _cases()
@@ -44,6 +44,10 @@ def cases() -> list[Any]:
 @contextmanager
 def ready(case: Case, folder: Path) -> Iterator[Any]:
     """Yield the target, or skip with the reason why its platform is not there."""
+    if case.name == "command":
+        with _closing(scenario.build(_commands(folder), "test").target) as target:
+            yield target
+        return
     if case.name == "ssh":
         if reason := sshd.missing():
             pytest.skip(reason)
@@ -60,6 +64,20 @@ def ready(case: Case, folder: Path) -> Iterator[Any]:
         pytest.skip(f"{case.name}: {error}")
     with _closing(target):
         yield target
+
+
+def _commands(folder: Path) -> dict[str, Any]:
+    """Return a platform whose guests are folders and whose commands are those of this machine."""
+    guest = f"{folder}/{{guest}}"
+    return {
+        "driver": "command", "name": "command", "accelerator": "none", "machine": "local",
+        "hosts": [{"name": "first", "shell": "local"}, {"name": "second"}], "directory": str(folder),
+        "create": ["sh", "-c", 'mkdir "$1" && echo "$2" >"$1/on"', "sh", guest, "{host}"],
+        "remove": ["rm", "-rf", guest], "list": ["ls", str(folder)], "facts": ["echo", "product=folders"],
+        "migrate": ["sh", "-c", 'echo "$2" >"$1/on"', "sh", guest, "{host}"], "where": ["cat", f"{guest}/on"],
+        "faults": {"guest-hang": {"inject": ["touch", f"{guest}/hung"], "heal": ["rm", "-f", f"{guest}/hung"]},
+                   "host-power-off": {"inject": ["touch", f"{folder}/off-{{host}}"],
+                                      "heal": ["rm", "-f", f"{folder}/off-{{host}}"]}}}
 
 
 @contextmanager
