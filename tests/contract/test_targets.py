@@ -10,13 +10,14 @@ import re
 import threading
 import time
 from contextlib import suppress
+from typing import get_args
 
 import pytest
 
 from harness import registry
 from harness.errors import TargetError, ToolError, Unsupported, VirtmarkError
 from harness.model import Bytes, GuestSize
-from harness.protocols import Cleans, GuestSpec, Hosted, Viewed
+from harness.protocols import Breaks, Cleans, Fault, FaultKind, GuestSpec, Hosted, Viewed
 from tests.support import platforms
 
 SIZE = GuestSize(vcpus=1, memory=Bytes(512 * 2**20), disk=Bytes(2 * 2**30))
@@ -101,6 +102,44 @@ class TestTarget:
         except Unsupported:
             pytest.skip("this configuration names no client")
         assert said == "outside\n"
+
+
+class TestFaults:
+    """A target that breaks things says which and by what means, and heals what it broke."""
+
+    def test_a_kind_that_it_cannot_have_is_unsupported(self, target):
+        if not isinstance(target, Breaks):
+            pytest.skip("the target breaks nothing")
+        others = set(get_args(FaultKind)) - set(target.faults())
+        for kind in others:
+            with pytest.raises(Unsupported), target.fault(Fault(kind=kind), None):
+                pass
+
+    def test_all_means_are_told(self, target):
+        if not isinstance(target, Breaks):
+            pytest.skip("the target breaks nothing")
+        assert all(kind in get_args(FaultKind) and how for kind, how in target.faults().items())
+
+    @pytest.mark.parametrize("kind", ["guest-hang", "host-isolated", "host-power-off"])
+    def test_a_fault_takes_hold_and_heals(self, target, guest, kind):
+        if not isinstance(target, Breaks) or kind not in target.faults():
+            pytest.skip(f"the target has no {kind}")
+        host = 1 if kind == "host-power-off" else 0  # the guest of these tests runs on the other one
+        before = target.clock.now()
+        with target.fault(Fault(kind=kind, host=host), guest) as injected:
+            assert before <= injected.start <= injected.end <= target.clock.now()
+            assert injected.how
+            assert injected.healed is None
+        assert injected.healed is not None
+        assert injected.end <= injected.healed <= target.clock.now()
+        assert guest.run(["echo", "well"], timeout=60).stdout == "well\n"
+
+    def test_it_heals_after_an_exception_too(self, target, guest):
+        if not isinstance(target, Breaks) or "guest-hang" not in target.faults():
+            pytest.skip("the target has no guest-hang")
+        with suppress(ZeroDivisionError), target.fault(Fault(kind="guest-hang"), guest):
+            raise ZeroDivisionError
+        assert guest.run(["echo", "well"], timeout=60).stdout == "well\n"
 
 
 class TestRun:
