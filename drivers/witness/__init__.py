@@ -150,7 +150,7 @@ def sweep(size: int, rate: float, *, program: str = PROGRAM) -> list[str]:
 
 def parsed(datagram: str) -> Ack | Beat | None:
     """Return what a datagram of the program says; None for anybody else's."""
-    word, *numbers = datagram.split()
+    word, *numbers = datagram.split() or ("",)
     if len(numbers) != 3 or not all(part.isdecimal() for part in numbers):
         return None
     first, second, third = map(int, numbers)
