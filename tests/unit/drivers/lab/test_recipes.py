@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from drivers import witness
 from drivers.lab import cache, image, machines, needs, podman, rootfs
 from drivers.lab.bootstrap import lines, tagged
 from drivers.lab.layout import CONTAINERS, NETWORK, READY, STACKS, USERSPACE, Layout, address
 from harness.errors import LabError
 
-SCRIPTS = [image.DATA / name for name in (*image.PLACES, "initramfs-init", "fetch-kernel")
+SCRIPTS = [image.DATA / name for name in (*image.PLACES, "initramfs-init", "fetch-kernel", "no-cluster")
            if not name.endswith((".conf", "inittab"))] + [machines.SCRIPT]
 
 
@@ -23,7 +24,7 @@ def test_scripts_are_sound_shell(script):
 
 
 def test_every_file_of_the_guest_is_used():
-    used = {*image.PLACES, "initramfs-init", "modules.txt", "packages.txt", "fetch-kernel"}
+    used = {*image.PLACES, "initramfs-init", "modules.txt", "packages.txt", "fetch-kernel", "no-cluster"}
     assert {path.name for path in image.DATA.iterdir()} == used
 
 
@@ -59,6 +60,16 @@ def test_the_recipe_covers_every_file(tmp_path, monkeypatch):
             file.write("# changed\n")
         monkeypatch.setattr(image, "DATA", copy)
         assert cache.key(image.recipe()) != before, name
+
+
+def test_the_recipe_covers_the_source_of_the_witness(tmp_path, monkeypatch):
+    before = cache.key(image.recipe())
+    subprocess.run(["cp", "-r", str(witness.FOLDER), str(tmp_path / "witness")], check=True)
+    monkeypatch.setattr(witness, "FOLDER", tmp_path / "witness")
+    assert cache.key(image.recipe()) == before
+    with (tmp_path / "witness" / "sweep.c").open("a") as file:
+        file.write("/* changed */\n")
+    assert cache.key(image.recipe()) != before
 
 
 def test_the_recipe_does_not_depend_on_where_the_project_lies(tmp_path, monkeypatch):
