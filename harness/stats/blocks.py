@@ -17,6 +17,8 @@ from harness.stats.ranks import rank_of, ranks_of
 def group_blocks(counts: Counts, per_group: int) -> Counts:
     """Return the sums of `per_group` neighbouring rows of (blocks, bins); a last group that is not full is added to
     the one before it."""
+    if per_group == 1:
+        return counts
     groups = max(1, counts.shape[0] // per_group)
     starts = np.arange(groups) * per_group
     return np.add.reduceat(counts, starts, axis=0)

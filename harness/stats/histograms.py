@@ -191,10 +191,10 @@ def hist_quantile_ci(blocks: Sequence[LatencyHistogram], p: float | Fraction | s
     `blocks` are histograms of equal duration `block_s` in the order of time; they are put together to blocks of at
     least `policy.block_s`, then drawn B times. n is 1: a verdict needs runs. Below 6 blocks the interval is infinite.
     """
-    policy, share, whole = policy_of(about), exact_share(p), _together(blocks)
+    policy, share, (counts, whole) = policy_of(about), exact_share(p), _together(blocks)
     if not 0 < block_s < math.inf:
         raise ValueError(f"block bootstrap: blocks of {block_s} s; needed is their duration, above 0")
-    rows = group_blocks(np.stack([b.counts for b in blocks]), math.ceil(round(policy.block_s / block_s, 9)))
+    rows = group_blocks(counts, math.ceil(round(policy.block_s / block_s, 9)))
     point, data = hist_quantile(whole, share), np.stack((*np.nonzero(rows), rows[rows > 0])).astype(np.float64)
     seed = seed_of(policy, about.get("indicator_id", ""), data) if seed is None else seed
     few = rows.shape[0] < BLOCKS_MIN
@@ -212,16 +212,17 @@ def hist_quantile_ci(blocks: Sequence[LatencyHistogram], p: float | Fraction | s
                            assumptions=checks, warnings=warnings)
 
 
-def _together(blocks: Sequence[LatencyHistogram]) -> LatencyHistogram:
-    """Return all blocks as one histogram without its mean, which no percentile needs; unlike layouts are refused."""
+def _together(blocks: Sequence[LatencyHistogram]) -> tuple[Counts, LatencyHistogram]:
+    """Return the counts of all blocks, (blocks, bins), and one histogram of all, without the mean that no percentile
+    needs; unlike layouts are refused."""
     first = blocks[0]
     for other in blocks[1:]:
         if other.layout != first.layout:
-            return first.merge(other)
-    most = [b.max for b in blocks if b.n]
+            first.merge(other)
+    counts, most = np.stack([b.counts for b in blocks]), [b.max for b in blocks if b.n]
     known = [m for m in most if m is not None]
-    return LatencyHistogram(first.layout, np.sum([b.counts for b in blocks], axis=0), sum(b.n for b in blocks),
-                            max=max(known) if len(known) == len(most) and known else None)
+    largest = max(known) if known and len(known) == len(most) else None
+    return counts, LatencyHistogram(first.layout, counts.sum(axis=0), int(counts.sum()), max=largest)
 
 
 def _percentile_interval(rows: Counts, share: Fraction, whole: LatencyHistogram, draws: int, seed: int,

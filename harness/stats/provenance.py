@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from harness.stats.estimates import CODE_VERSION, combine
-from harness.stats.inputs import About, FloatArray, data_hash, policy_of, seed_of
+from harness.stats.inputs import About, FloatArray, data_hash, policy_of, seed_from
 from harness.stats.records import Estimate
 
 
@@ -20,7 +20,7 @@ def with_provenance(found: Estimate, about: About, *data: FloatArray, **fields: 
     `data` are the arrays that the hash covers. Type B parts are those of `found`, those of `about`, and its resolution.
     """
     policy, name = policy_of(about), about.get("indicator_id", "")
-    resolution = about.get("resolution", found.resolution)
+    resolution, digest = about.get("resolution", found.resolution), data_hash(*data)
     parts = (("resolution", resolution / math.sqrt(12)),) if resolution else ()
     known = found.budget
     u_b = parts + (known.u_b if known else ()) + tuple(sorted(about.get("u_b", {}).items()))
@@ -29,8 +29,8 @@ def with_provenance(found: Estimate, about: About, *data: FloatArray, **fields: 
         "unit": about.get("unit", found.unit), "direction": about.get("direction", found.direction),
         "indicator_id": name, "measurand": about.get("measurand", found.measurand), "budget": budget,
         "resolution": resolution, "noise_floor": about.get("noise_floor"),
-        "excluded": tuple(about.get("excluded", ())), "policy_hash": policy.hash, "data_hash": data_hash(*data),
-        "seed": found.seed or seed_of(policy, name, *data), "code_version": CODE_VERSION}
+        "excluded": tuple(about.get("excluded", ())), "policy_hash": policy.hash, "data_hash": digest,
+        "seed": found.seed or seed_from(policy, name, digest), "code_version": CODE_VERSION}
     return dataclasses.replace(found, **{**common, **fields})
 
 

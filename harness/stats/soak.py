@@ -61,7 +61,7 @@ def drift(y: npt.ArrayLike, t_s: npt.ArrayLike, **about: Unpack[About]) -> Drift
                      estimand="slope", dispersion=spread, assumptions=(Check("no trend", p > 0.05, p, 0.05),),
                      cv=relative(spread, float(np.median(means))))
     span, centre, unit = float(times[-1] - times[0]), float(np.median(values)), about.get("unit", "1")
-    fine, when = batch_means(values, _FINE), times[[part[0] for part in np.array_split(np.arange(times.size), _FINE)]]
+    fine, when = batch_means(values, _FINE), times[_starts(times.size, _FINE)]
     # A ramp looks like stairs, and stairs minus a slope like a saw: the reading with fewer jumps is the plainer one.
     levels = min((segments(z, penalty=policy.changepoint_penalty, shortest=4) for z in (fine, fine - middle * when)),
                  key=len)
@@ -70,6 +70,12 @@ def drift(y: npt.ArrayLike, t_s: npt.ArrayLike, **about: Unpack[About]) -> Drift
                  _scaled(slope, span / centre, "1", values, about) if centre else None, p,
                  tuple(float(when[level.start]) for level in levels[1:]),
                  hodges_lehmann(fine[-quarter:], fine[:quarter], **about))
+
+
+def _starts(n: int, batches: int) -> npt.NDArray[np.int64]:
+    """Return where each group of `batch_means` begins: the first n % batches groups are longer by one."""
+    number = np.arange(batches)
+    return number * (n // batches) + np.minimum(number, n % batches)
 
 
 def _scaled(slope: Estimate, factor: float, unit: str, values: FloatArray, about: About) -> Estimate:

@@ -18,6 +18,9 @@ PAIRS_MAX = 3000
 
 def batch_means(y: FloatArray, batches: int) -> FloatArray:
     """Return the means of `batches` neighbouring groups of y (n,) of sizes that differ by at most one."""
+    if y.size % batches == 0:  # the same sums, all at once
+        means: FloatArray = np.ascontiguousarray(y).reshape(batches, -1).mean(axis=1)
+        return means
     parts = np.array_split(y, batches)
     return np.array([float(part.mean()) for part in parts])
 

@@ -36,7 +36,20 @@ def truth(p):
 
 
 def blocks(latencies, seconds):
-    return [LatencyHistogram.from_samples(part) for part in latencies.reshape(SECONDS // seconds, -1)]
+    """The histograms of blocks of so many seconds; counted at once, as `from_samples` counts each (a test says so)."""
+    parts = latencies.reshape(SECONDS // seconds, -1)
+    bins = LAYOUT.index(parts) + LAYOUT.size * np.arange(len(parts))[:, None]
+    counts = np.bincount(bins.ravel(), minlength=len(parts) * LAYOUT.size).reshape(len(parts), -1)
+    return [LatencyHistogram(LAYOUT, row, parts.shape[1], max=int(part.max()))
+            for row, part in zip(counts, parts, strict=True)]
+
+
+def test_blocks_are_what_from_samples_counts():
+    latencies = run(np.random.default_rng(1))
+    for block, part in zip(blocks(latencies, 10), latencies.reshape(12, -1), strict=True):
+        theirs = LatencyHistogram.from_samples(part)
+        assert (block.counts == theirs.counts).all()
+        assert (block.n, block.max) == (theirs.n, theirs.max)
 
 
 def coverage(sets, shares, block_s, draws=299):
@@ -57,7 +70,7 @@ def test_blocks_of_ten_seconds_cover_about_nine_in_ten(sets):
         assert share == pytest.approx(0.91, abs=0.03 + 4 * math.sqrt(0.09 * 0.91 / sets))
 
 
-@sizes(full=1000, thin=100)
+@sizes(full=10_000, thin=100)
 def test_blocks_that_are_too_short_cover_less(sets):
     assert coverage(sets, (0.5,), 1.0, 199)[0.5] <= 0.84 + 4 * math.sqrt(0.16 * 0.84 / sets)
 

@@ -78,7 +78,7 @@ TRUTHS = {   # level, classes that count as right, share of right answers measur
 }
 
 
-@sizes(full=600, thin=50)
+@sizes(full=FULL, thin=50)
 @pytest.mark.parametrize("name", TRUTHS)
 def test_six_truths_are_told_apart_at_the_known_rates(name, sets):
     level, kinds, steady, share = TRUTHS[name]
@@ -86,10 +86,10 @@ def test_six_truths_are_told_apart_at_the_known_rates(name, sets):
     policy = StatsPolicy(snia_round_s=10.0)
     found = [steady_state(1000 * level * (1 + 0.03 * z), 1.0, unit="1/s", policy=policy) for z in noise]
     right = np.mean([f.kind in kinds and f.steady is steady for f in found])
-    assert right >= share - 0.02 - slack(sets, 600, share)
+    assert right >= share - 0.02 - slack(sets, p=share)
 
 
-@sizes(full=600, thin=50)
+@sizes(full=FULL, thin=50)
 def test_what_is_left_of_a_ramp_hardly_biases_the_mean(sets):
     """Raw mean -2.7 %; after the change points and MSER-5 within half a percent."""
     level = TRUTHS["ramp of 20 s"][0]
@@ -101,7 +101,7 @@ def test_what_is_left_of_a_ramp_hardly_biases_the_mean(sets):
     assert abs(left) <= 0.005
 
 
-@sizes(full=2000, thin=150)
+@sizes(full=FULL, thin=150)
 def test_the_uncertainty_of_a_clock_is_that_of_the_clock(sets):
     """20 ppm over 10 minutes, 200 µs + Exp(100 µs) each way: drift within its uncertainty, offset always within."""
     rng, inside, offsets = np.random.default_rng(19), 0, []
@@ -112,5 +112,5 @@ def test_the_uncertainty_of_a_clock_is_that_of_the_clock(sets):
         model = clock_fit(t1, t1 + forth + ahead, t1 + forth + ahead, t1 + forth + back)
         inside += abs(model.drift_ppm - 20) <= 1.96 * model.u_drift_ppm
         offsets.append(abs(model.at(300.0) - 0.005) / model.u_offset_s)
-    assert inside / sets == pytest.approx(0.95, abs=0.03 + slack(sets, 2000))
+    assert inside / sets == pytest.approx(0.95, abs=0.03 + slack(sets))
     assert max(offsets) < 1

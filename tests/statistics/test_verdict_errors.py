@@ -53,7 +53,7 @@ def test_at_the_limit_each_error_stays_at_its_share(n, cv, sets):
         assert 0.90 - error(sets, 0.1) <= 1 - passed - failed <= 0.98 + error(sets)
 
 
-@sizes(full=4000)
+@sizes()
 def test_a_window_of_two_limits_is_an_equivalence_test(sets):
     """Truth on the edge of [L, U]: PASS is the error, at most 2.5 %; in the middle it is reached."""
     rng = np.random.default_rng(1)
