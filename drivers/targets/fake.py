@@ -10,18 +10,20 @@ import itertools
 import math
 import random
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from drivers.shell import Local, Shell
 from drivers.targets._simulated.machine import Failure, Simulated, World
+from drivers.targets._simulated.platform import KINDS, Cluster, Tenant
 from harness.clock import FakeClock
 from harness.errors import TargetError, Unsupported
-from harness.model import Record
-from harness.protocols import GuestSpec
+from harness.model import Event, Record
+from harness.protocols import Fault, GuestSpec, Injected, Machine, Migration, Moved
 from harness.units import Seconds, Share
 
 GIB = 2**30
+NETWORK = "192.0.2."
 
 
 class Fake(Record, frozen=True, kw_only=True, dict=True):
@@ -74,9 +76,17 @@ class Fake(Record, frozen=True, kw_only=True, dict=True):
         if self.boot_fails_every and not number % self.boot_fails_every:
             raise TargetError(f"guest {spec.role} takes no commands after 180 s; its console said: nothing")
         slowed = (1 - self.overhead) * math.exp(rng.gauss(0, self.noise))
-        with self._machine(spec.role, f"guest-{number}", 10 + number % 200, slowed, spec.size.vcpus,
-                           int(spec.size.memory)) as machine:
-            yield machine
+        last = 10 + number % 200
+        address = f"{NETWORK}{last}"
+        self._cluster.tenants[address] = Tenant(
+            name=spec.role, address=address, host=spec.host, life=spec.life, memory=int(spec.size.memory),
+            boot=self.boot)
+        try:
+            with self._machine(spec.role, f"guest-{number}", last, slowed, spec.size.vcpus,
+                               int(spec.size.memory)) as machine:
+                yield machine
+        finally:
+            del self._cluster.tenants[address]
 
     @contextmanager
     def host(self, index: int = 0) -> Iterator[Shell]:
@@ -91,11 +101,39 @@ class Fake(Record, frozen=True, kw_only=True, dict=True):
         with self._machine("client", "client", 254, 1.0, 8, 16 * GIB) as machine:
             yield machine
 
+    def migrate(self, guest: Machine, to: int, how: Migration) -> Moved:
+        """Move a guest to another host in simulated time."""
+        self._check_host(to)
+        tenant = self._cluster.tenant(guest.address)
+        if tenant.life == "plain":
+            raise Unsupported(f"fake: {guest.name} is a plain guest, which stays where it is")
+        return self._cluster.migrate(tenant, to, how)
+
+    def whereabouts(self, guest: Machine) -> Sequence[int]:
+        """Return the host on which a guest runs now, if it does."""
+        tenant = self._cluster.tenant(guest.address)
+        return [tenant.host] if tenant.answers(self.clock.now()) else []
+
+    def faults(self) -> Mapping[str, str]:
+        """Return the faults that can be simulated."""
+        return KINDS
+
+    def fault(self, fault: Fault, guest: Machine | None) -> AbstractContextManager[Injected]:
+        """Let it happen in simulated time."""
+        if fault.kind not in KINDS:
+            raise Unsupported(f"fake: {fault.kind} is none of the faults that can be simulated: {', '.join(KINDS)}")
+        self._check_host(fault.host)
+        return self._cluster.fault(fault, self._cluster.tenant(guest.address) if guest else None)
+
+    def chronicle(self, guest: Machine, since: float) -> Sequence[Event]:
+        """Return what the simulated cluster noticed and did for a guest after `since`."""
+        return [event for event in self._cluster.tenant(guest.address).chronicle if event.start >= since]
+
     @contextmanager
     def _machine(self, name: str, identity: str, last: int, share: float, processors: int,
                  memory: int) -> Iterator[Simulated]:
         speed = self.speed * share * (1 - self.drift) ** (self.clock.now() / 3600)
-        address = f"192.0.2.{last}"
+        address = f"{NETWORK}{last}"
         files = Local(name, environment={"HOME": "/", "OMP_NUM_THREADS": str(processors)})  # nproc heeds it
         with files.private(tempfile.gettempdir()) as place:
             yield Simulated(self._world, place, name, identity=identity, address=address, speed=speed,
@@ -108,7 +146,11 @@ class Fake(Record, frozen=True, kw_only=True, dict=True):
 
     @functools.cached_property
     def _world(self) -> World:
-        return World(self.clock, self.seed, self.spread, self.failures)
+        return World(self.clock, self.seed, self.spread, self.failures, cluster=self._cluster)
+
+    @functools.cached_property
+    def _cluster(self) -> Cluster:
+        return Cluster(self.clock, random.Random(f"{self.seed}/cluster"), self.hosts)
 
     @functools.cached_property
     def _numbers(self) -> Iterator[int]:

@@ -18,13 +18,15 @@ from typing import Literal
 
 from drivers.shell import Job, Local, Shell
 from drivers.targets._simulated import PROGRAMS
+from drivers.targets._simulated.platform import Cluster
 from drivers.targets._simulated.world import Answer, Conditions
 from harness.clock import FakeClock
-from harness.errors import ToolError
+from harness.errors import TargetError, ToolError
 from harness.model import Record
 from harness.protocols import Completed
 
 ORDINARY = 0.002
+UNANSWERED = 0.5  # s until a command to a guest that is down is given up
 _FACTS = """os.name=Simulated Linux 1
 kernel.release=6.1.0-simulated
 arch=x86_64
@@ -61,6 +63,14 @@ class World:
     listening: dict[str, set[int]] = field(default_factory=dict)
     busy_until: float = 0.0
     calls: Counter[str] = field(default_factory=Counter)
+    cluster: Cluster | None = None
+
+    def reach(self, machine: Simulated) -> None:
+        """Return if a guest takes commands now; TargetError if it is down."""
+        tenant = self.cluster.tenants.get(machine.address) if self.cluster else None
+        if tenant and not tenant.answers(self.clock.now()):
+            self.clock.sleep(UNANSWERED)
+            raise TargetError(f"{machine.name}: does not answer")
 
     def answer(self, argv: Sequence[str], machine: Simulated) -> Answer:
         """Let a program answer, or go wrong as it was told to."""
@@ -97,6 +107,7 @@ class Simulated(Shell):
         return self._address
 
     def spawn(self, argv: Sequence[str], stdin: bytes) -> Job:
+        self.world.reach(self)
         if argv[0] in PROGRAMS:
             return SimulatedJob(self, argv, self.world.answer(argv, self))
         if argv[0] == "cat" and argv[1:] and all(word.startswith("/proc/net/") for word in argv[1:]):
