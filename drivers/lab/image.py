@@ -21,6 +21,7 @@ from drivers.lab import cache
 from drivers.lab.bootstrap import LEAN, Recipe, bootstrap, lines, tagged, versions
 from drivers.lab.command import call, contained, environment, logged
 from drivers.lab.layout import NETWORK, SCRATCH, Layout
+from drivers.workloads import _ledger
 from harness.errors import LabError
 
 SUITE = "bookworm"
@@ -37,6 +38,7 @@ PLACES = {      # file in guest/ -> place in the image, mode
     "power-button": ("etc/acpi/PWRF/00000080", 0o755),
     "shutdown": ("sbin/shutdown", 0o755),
 }
+DATABASE = (_ledger.PREPARE, _ledger.DATA)
 WITNESS = f"usr/bin/{witness.PROGRAM}"
 UNUSED = tuple(f"path-exclude=/usr/lib/{part}" for part in (       # what PostgreSQL compiles queries with: 140 MB
     "*/libLLVM*", "*/libz3*", "llvm-*", "postgresql/*/lib/llvmjit*", "postgresql/*/lib/bitcode/*"))
@@ -66,7 +68,7 @@ def recipe() -> dict[str, Any]:
     """Return everything the image depends on, JSON-ready; its hash names the image."""
     ours = {name: (DATA / name).read_text() for name in (*PLACES, "initramfs-init", "modules.txt")}
     return {"tree": tree_key(), "files": ours, "places": PLACES, "links": LINKS, "disk": DISK,
-            "box": BOX, "witness": witness.version()}
+            "box": BOX, "witness": witness.version(), "database": DATABASE}
 
 
 def folder(layout: Layout) -> Path:
@@ -163,6 +165,7 @@ def _furnish(root: Path, boot_modules: list[str]) -> None:
     for name, (place, mode) in PLACES.items():
         _place(DATA / name, root / place, mode)
     witness.compiled(root / WITNESS)
+    call(["chroot", str(root), "sh", "-c", DATABASE[0], "sh", DATABASE[1]])
     for name, aim in LINKS.items():
         (root / name).unlink(missing_ok=True)
         (root / name).symlink_to(aim)

@@ -64,7 +64,7 @@ def writing(lab: Lab, guest: Machine, *, interval: float = INTERVAL, file: str =
     client, program = lab.client(), witness.install(guest)
     offset = clock_offset(lab, client)
     with (_machines.listening(lab, client, _listener, "udp") as (port, listening),
-          _in_spite(guest.start(witness.write(file, client.address, port, interval, careless=careless,
+          in_spite(guest.start(witness.write(file, client.address, port, interval, careless=careless,
                                               program=program)))):
         yield Writer(listening, file, offset)
 
@@ -93,11 +93,11 @@ def _listener(port: int) -> list[str]:
 
 
 @contextmanager
-def _in_spite(job: AbstractContextManager[Running]) -> Iterator[None]:
+def in_spite(job: AbstractContextManager[Running]) -> Iterator[Running]:
     """Run a command in the background of a machine that may be gone at the end, together with the command."""
     running = job.__enter__()
     try:
-        yield
+        yield running
     finally:
         with suppress(VirtmarkError):
             running.stop()

@@ -73,18 +73,29 @@ def serving(lab: Lab, machine: Machine, argv: Callable[[int], Sequence[str]], ki
 def listening(lab: Lab, machine: Machine, argv: Callable[[int], Sequence[str]],
               kind: str = "tcp") -> Iterator[tuple[int, Running]]:
     """Do as `serving` does; yield the server as well, for what it prints."""
-    taken = open_ports(machine, kind)
-    port = lab.rng.choice([port for port in PORTS if port not in taken])
+    port = free_port(lab, machine, kind)
     with machine.start(argv(port)) as running:
-        until = lab.clock.now() + PATIENCE
-        while port not in open_ports(machine, kind):
-            if lab.clock.now() > until:
-                done = running.stop()
-                said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-                raise ToolError(f"{done.argv[0]} on {machine.name}: did not open port {port} within {PATIENCE:g} s; "
-                                f"it said {said[-1] if said else 'nothing'!r}")
-            lab.clock.sleep(0.05)
+        await_port(lab, machine, running, port, kind=kind)
         yield port, running
+
+
+def free_port(lab: Lab, machine: Machine, kind: str = "tcp") -> int:
+    """Return a port that nobody on `machine` has."""
+    taken = open_ports(machine, kind)
+    return lab.rng.choice([port for port in PORTS if port not in taken])
+
+
+def await_port(lab: Lab, machine: Machine, server: Running, port: int, *, kind: str = "tcp",
+               patience: float = PATIENCE) -> None:
+    """Return once the kernel says that `port` is open; after `patience` s ToolError with what the server said."""
+    until = lab.clock.now() + patience
+    while port not in open_ports(machine, kind):
+        if lab.clock.now() > until:
+            done = server.stop()
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+            raise ToolError(f"{done.argv[0]} on {machine.name}: did not open port {port} within {patience:g} s; "
+                            f"it said {said[-1] if said else 'nothing'!r}")
+        lab.clock.sleep(0.05)
 
 
 def open_ports(machine: Machine, kind: str) -> set[int]:
