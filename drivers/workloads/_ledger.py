@@ -1,0 +1,117 @@
+"""A PostgreSQL in the guest and a ledger kept on it from outside, beside any event.
+
+The one thing to know: the database is a child of the command that serves it, so it goes with the guest; `database` on
+the guest that came back starts it again on the same files, and it recovers by itself.
+
+    with database(lab, guest) as port, keeping(lab, guest.address, port) as ledger:
+        with lab.fault(Fault(kind="guest-kill"), guest): ...
+    with database(lab, guest) as port:
+        yield from ledger.verify(lab.client(), guest.address, port)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from drivers import ledger as client
+from drivers.workloads import _machines
+from drivers.workloads._integrity import in_spite
+from harness import ledger
+from harness.errors import ToolError
+from harness.ledger import Final, Judged, Operation
+from harness.model import Series
+from harness.protocols import Lab, Machine, Running
+
+SOURCE = Path(client.__file__)
+DATA = "/var/lib/postgresql/ledger"
+START = 300.0         # s that an emulated guest may take to make a database and to recover one
+SECONDS = 3600.0      # after which a client that nobody stops ends by itself
+OPENING = dict.fromkeys(range(1, client.ACCOUNTS + 1), client.BALANCE)
+REGISTERS: dict[int, int | None] = dict.fromkeys(range(1, client.REGISTERS + 1), 0)
+_POSTGRES = """
+PATH=$PATH:$(echo /usr/lib/postgresql/*/bin)
+run() { setpriv --reuid=postgres --regid=postgres --init-groups "$@"; }
+cd / && umask 077
+"""
+# $1 = folder. A new folder gets a database and its tables. The image has one; in an emulated guest it takes minutes.
+PREPARE = _POSTGRES + f"""
+[ ! -e "$1/ready" ] || exit 0
+rm -rf "$1"
+run initdb -D "$1" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >&2 || exit 1
+echo 'host all all 0.0.0.0/0 trust' >>"$1/pg_hba.conf"
+run postgres --single -D "$1" -j postgres >/dev/null <<'END' || exit 1
+{client.SCHEMA.strip().replace(chr(10), chr(10) * 2)}
+
+END
+sync
+: >"$1/ready"
+sync
+"""
+# $1 = folder, $2 = port. The server stays in the foreground. After a crash its lock file names a process that is gone.
+_SERVE = f"""({PREPARE}) || exit 1
+{_POSTGRES}
+pgrep -x postgres >/dev/null || rm -f "$1/postmaster.pid"
+exec setpriv --reuid=postgres --regid=postgres --init-groups postgres -D "$1" -p "$2" -c listen_addresses='*' \\
+  -c unix_socket_directories= -c jit=off -c shared_buffers=32MB -c max_connections=30 -c fsync=on \\
+  -c synchronous_commit=on -c full_page_writes=on -c deadlock_timeout=200ms
+"""
+
+
+@contextmanager
+def database(lab: Lab, guest: Machine, *, port: int = 0, folder: str = DATA) -> Iterator[int]:
+    """Serve PostgreSQL in `guest` while the context lasts, on `port` (0: a free one); yields the port.
+
+    It is left without complaint where the guest is gone.
+    """
+    with ExitStack() as stack:
+        taken = port or _machines.free_port(lab, guest)
+        running = stack.enter_context(in_spite(guest.start(["sh", "-c", _SERVE, "sh", folder, str(taken)])))
+        _machines.await_port(lab, guest, running, taken, patience=START)
+        yield taken
+
+
+class Keeper:
+    """A ledger that is kept; what was done is known once it is stopped."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    def history(self) -> list[Operation]:
+        """Stop the sessions and return what they did."""
+        done = self._running.stop()
+        try:
+            return ledger.read(done.stdout)
+        except ValueError as error:
+            raise ToolError(str(error)) from None
+
+    def judge(self, machine: Machine, address: str, port: int) -> Judged:
+        """Read the database from `machine` and judge."""
+        return ledger.judge(self.history(), final(machine, address, port), OPENING, REGISTERS)
+
+    def verify(self, machine: Machine, address: str, port: int, **labels: str) -> Iterator[Series]:
+        """Yield the counts; `harness.integrity.loss` tells whether they are a failure."""
+        yield from ledger.series(self.judge(machine, address, port), **labels)
+
+
+@contextmanager
+def keeping(lab: Lab, address: str, port: int, *, sessions: int = 4, patience: float = 5.0) -> Iterator[Keeper]:
+    """Keep a ledger on the database at `address`, from the client, through whatever happens to it."""
+    argv = ["python3", "-u", "-c", SOURCE.read_text(), address, str(port), f"{SECONDS:g}", str(sessions),
+            f"{patience:g}", str(lab.rng.getrandbits(32))]
+    with lab.client().start(argv) as running:
+        yield Keeper(running)
+
+
+def final(machine: Machine, address: str, port: int) -> Final:
+    """Return what the database holds; ToolError if it cannot be read."""
+    argv = [*client.client(address, str(port)), "-c", client.FINAL]
+    done = machine.run(argv, timeout=_machines.GRACE).checked()
+    try:
+        return msgspec.convert(json.loads(done.stdout), Final, strict=False)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise ToolError(f"psql on {machine.name}: {error}") from None
