@@ -62,6 +62,13 @@ def ensure(layout: Layout, host: str) -> None:
         raise LabError(f"{error}; see {folder(layout, host) / 'pacemaker.log'}") from None
 
 
+def settle(layout: Layout, host: str) -> None:
+    """Return when a host that came back is a member again, where a cluster stands and the other host has power."""
+    inits = [living(layout).machines[each].init for each in stack_of(host).hosts]
+    if stands(layout, host) and all(init and init.alive for init in inits):
+        ensure(layout, host)
+
+
 def stands(layout: Layout, host: str) -> bool:
     """Say whether the lab has made a cluster of this host's stack."""
     return folder(layout, host).exists()
@@ -144,7 +151,7 @@ def care(layout: Layout, stack: Stack, guest: str, config: Path, first: str) -> 
 
 def release(layout: Layout, stack: Stack, guest: str) -> None:
     """Take a guest out of the cluster's care, which ends it; return when it is gone. Nothing to do is no error."""
-    for query in (f"//primitive[@id='{guest}']", f"//rsc_location[@id='{guest}-first']"):
+    for query in (f"//rsc_location[@rsc='{guest}']", f"//primitive[@id='{guest}']"):
         ask(layout, stack, "cibadmin", "--delete-all", "--force", f"--xpath={query}")
     until = time.monotonic() + 60.0
     while guest in ask(layout, stack, "crm_resource", "--list-raw").split() and time.monotonic() < until:

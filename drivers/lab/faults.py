@@ -58,11 +58,12 @@ def power_off(layout: Layout, host: str) -> None:
 
 def power_on(layout: Layout, host: str) -> None:
     """Start a host again unless it runs, as it was: its disks, its configuration, no guests."""
-    from drivers.lab import lab
+    from drivers.lab import cluster, lab
 
     if load(layout) is not None:
         lab.power_on(layout, host)
         connect(layout, host)
+        cluster.settle(layout, host)
 
 
 def isolate(layout: Layout, machine: str) -> None:

@@ -223,7 +223,7 @@ def _about_host(target: Platform, fault: Fault) -> Break:
     either = (f'iifname "p-{name}"', f'oifname "p-{name}"')
     acts: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         "host-power-off": (lambda: lab.power_off(layout, name), lab.healer(layout, "power-on", name)),
-        "host-isolated": (lambda: lab.isolate(layout, name), lab.healer(layout, "connect", name)),
+        "host-isolated": (lambda: lab.isolate(layout, name), lab.healer(layout, "power-on", name)),
         "manager-kill": (lambda: lab.kill_daemon(layout, name), lab.healer(layout, "revive", name)),
         "packet-loss": (lambda: lab.lose(layout, table, fault.share, either), lab.healer(layout, "keep", table)),
     }

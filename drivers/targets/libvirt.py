@@ -117,6 +117,11 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         """Break it; leaving the context heals."""
         return _faults.inject(self, fault, guest)
 
+    def whereabouts(self, guest: Machine) -> Sequence[int]:
+        """Return the indices of all hosts on which a protected guest runs now."""
+        domain = guest.channel.domain if isinstance(guest, Agent) else None
+        return tuple(domain.found()) if isinstance(domain, _protected.Wherever) else ()
+
     def chronicle(self, guest: Machine, since: float) -> Sequence[Event]:
         """Return what the cluster's own logs tell of hosts and of a protected guest."""
         domain = guest.channel.domain if isinstance(guest, Agent) else None
