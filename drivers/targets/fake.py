@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from drivers.shell import Local, Shell
 from drivers.targets._simulated.machine import Failure, Simulated, World
 from drivers.targets._simulated.platform import KINDS, Cluster, Tenant
+from drivers.targets._simulated.watching import Watching
 from harness.clock import FakeClock
 from harness.errors import TargetError, Unsupported
 from harness.model import Event, Record
@@ -146,7 +147,8 @@ class Fake(Record, frozen=True, kw_only=True, dict=True):
 
     @functools.cached_property
     def _world(self) -> World:
-        return World(self.clock, self.seed, self.spread, self.failures, cluster=self._cluster)
+        watching = Watching(self.clock.now, self._cluster.tenants, random.Random(f"{self.seed}/watching"))
+        return World(self.clock, self.seed, self.spread, self.failures, cluster=self._cluster, watching=watching)
 
     @functools.cached_property
     def _cluster(self) -> Cluster:

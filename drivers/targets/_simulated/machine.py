@@ -19,6 +19,7 @@ from typing import Literal
 from drivers.shell import Job, Local, Shell
 from drivers.targets._simulated import PROGRAMS
 from drivers.targets._simulated.platform import Cluster
+from drivers.targets._simulated.watching import Watching
 from drivers.targets._simulated.world import Answer, Conditions
 from harness.clock import FakeClock
 from harness.errors import TargetError, ToolError
@@ -64,6 +65,7 @@ class World:
     busy_until: float = 0.0
     calls: Counter[str] = field(default_factory=Counter)
     cluster: Cluster | None = None
+    watching: Watching | None = None
 
     def reach(self, machine: Simulated) -> None:
         """Return if a guest takes commands now; TargetError if it is down."""
@@ -81,6 +83,8 @@ class World:
             raise ToolError(f"{program}: no such program on {machine.name}")
         if "--version" in argv:
             return Answer(stdout=f"{program} 1.0 (simulated)\n")
+        if program == "ping" and not self._heard(argv[-1]):
+            return Answer(stdout=f"PING {argv[-1]}\n", code=1, seconds=1.0)
         here = Conditions(
             rng=random.Random(f"{self.seed}/{machine.identity}/{program}/{self.calls[program]}"), speed=machine.speed,
             processors=machine.processors, now=self.clock.now(), spread=self.spread,
@@ -90,6 +94,11 @@ class World:
         for each in wrong:
             answer = _spoilt(answer, each, program)
         return answer
+
+
+    def _heard(self, address: str) -> bool:
+        tenant = self.cluster.tenants.get(address) if self.cluster else None
+        return tenant is None or tenant.answers(self.clock.now())
 
 
 class Simulated(Shell):
@@ -108,6 +117,8 @@ class Simulated(Shell):
 
     def spawn(self, argv: Sequence[str], stdin: bytes) -> Job:
         self.world.reach(self)
+        if self.world.watching and (watching := self.world.watching.answer(argv, self._address)):
+            return SimulatedJob(self, argv, watching)
         if argv[0] in PROGRAMS:
             return SimulatedJob(self, argv, self.world.answer(argv, self))
         if argv[0] == "cat" and argv[1:] and all(word.startswith("/proc/net/") for word in argv[1:]):
@@ -150,7 +161,7 @@ class SimulatedJob:
         """End it; a server ends as it does when it is told to, anything else without a result."""
         if self._done is None:
             code = 137 if name == "KILL" else self._answer.code if self._answer.listens else 143
-            if not self._answer.listens:
+            if not self._answer.listens and not self._answer.ending:
                 self._answer = dataclasses.replace(self._answer, stdout="", stderr="")
             self._end(code)
 
@@ -161,6 +172,8 @@ class SimulatedJob:
 
     def _end(self, code: int) -> None:
         elapsed = self._clock.now() - self._began
+        if self._answer.ending:
+            self._answer = dataclasses.replace(self._answer, stdout=self._answer.ending())
         self._done = Completed(argv=self._argv, code=code, stdout=self._answer.stdout, stderr=self._answer.stderr,
                                elapsed=elapsed)
         self._machine.world.busy_until = min(self._machine.world.busy_until, self._clock.now())

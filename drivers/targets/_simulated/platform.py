@@ -44,6 +44,7 @@ class Down:
 
     start: float
     end: float = math.inf
+    boots: bool = False     # it is another boot of the guest that answers afterwards
 
 
 @dataclass
@@ -143,7 +144,7 @@ class Cluster:
         if fault.kind == "link-down":
             down.end = now + self._around(FAILOVER)
         elif guest.life == "protected" and fault.kind != "guest-hang":
-            down.end = self._restart(guest, fault, now)
+            down.end, down.boots = self._restart(guest, fault, now), True
         return down
 
     def _restart(self, guest: Tenant, fault: Fault, now: float) -> float:

@@ -34,7 +34,10 @@ class Conditions:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a program leaves: output, exit status, how long it took (inf: it waits until it is stopped), files."""
+    """What a program leaves: output, exit status, how long it took (inf: it waits until it is stopped), files.
+
+    `ending` gives the output of one that watches until it ends.
+    """
 
     stdout: str = ""
     stderr: str = ""
@@ -42,6 +45,7 @@ class Answer:
     seconds: float = 0.0
     files: dict[str, bytes] = field(default_factory=dict)
     listens: int = 0
+    ending: Callable[[], str] | None = None
 
 
 class Options:
