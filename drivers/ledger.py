@@ -58,7 +58,11 @@ class Connection:
         self._psql = subprocess.Popen(client(address, port), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                       stderr=subprocess.DEVNULL)
         self._said = b""
-        self.ask("SELECT 1")
+        try:
+            self.ask("SELECT 1")
+        except Broken:
+            self.close()
+            raise
 
     def ask(self, statement: str) -> tuple[bool, int, str]:
         """Return whether it went well, the number of rows, and what it printed; Broken without an answer."""

@@ -60,6 +60,7 @@ exec setpriv --reuid=postgres --regid=postgres --init-groups postgres -D "$1" -p
   -c unix_socket_directories= -c jit=off -c shared_buffers=32MB -c max_connections=30 -c fsync=on \\
   -c synchronous_commit=on -c full_page_writes=on -c deadlock_timeout=200ms
 """
+_READY = 'exec $(echo /usr/lib/postgresql/*/bin/pg_isready) -h 127.0.0.1 -p "$1"'
 
 
 @contextmanager
@@ -72,7 +73,17 @@ def database(lab: Lab, guest: Machine, *, port: int = 0, folder: str = DATA) -> 
         taken = port or _machines.free_port(lab, guest)
         running = stack.enter_context(in_spite(guest.start(["sh", "-c", _SERVE, "sh", folder, str(taken)])))
         _machines.await_port(lab, guest, running, taken, patience=START)
+        _await_recovery(lab, guest, taken)
         yield taken
+
+
+def _await_recovery(lab: Lab, guest: Machine, port: int) -> None:
+    """Return once the server takes statements; it opens its port before it has recovered from a crash."""
+    until = lab.clock.now() + START
+    while (done := guest.run(["sh", "-c", _READY, "sh", str(port)], timeout=_machines.GRACE)).code:
+        if lab.clock.now() > until:
+            raise ToolError(f"postgres on {guest.name}: takes no statements after {START:g} s: {done.stdout.strip()}")
+        lab.clock.sleep(0.1)
 
 
 class Keeper:
