@@ -171,8 +171,12 @@ def _outages(seen: History, fault: float, recovered: bool, kind: str) -> Iterato
     """Yield the longest outage after the fault (s, with its bounds), 0 if no echo was lost; none if it did not end."""
     columns = history.columns(seen)
     ok = (columns.latency >= 0) & (columns.latency <= PATIENCE * 1e9)
+    if recovered and ok.any():  # the first echo waits for the address, and the last ones lost their listener
+        answered = np.flatnonzero(ok)
+        columns = history.Columns(*(each[answered[0]:answered[-1] + 1] for each in columns))
+        ok = ok[answered[0]:answered[-1] + 1]
     found = [each for each in stats.outage_from_probes(columns.sent, ok, round(seen.interval * 1e9))
-             if each.start_s + max(each.est_s, 0) >= fault]
+             if each.start_s + each.est_s >= fault]
     yield _number("ha.recovered", "1", float(recovered), kind)
     if not recovered:
         return
