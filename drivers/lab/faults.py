@@ -104,12 +104,20 @@ def kill_daemon(layout: Layout, host: str) -> None:
 
 
 def revive_daemon(layout: Layout, host: str) -> None:
-    """Return when a host's libvirtd answers."""
+    """Return when a host's libvirtd answers; a cluster may have turned the host off meanwhile."""
+    if _dark(living(layout), host):
+        power_on(layout, host)
     machines.revive(layout, host)
 
 
 def go_on(layout: Layout, machine: str) -> None:
-    """Let all stopped processes of a machine go on."""
+    """Let all stopped processes of a machine go on; a cluster may have turned it off because of them."""
+    if _dark(living(layout), machine):
+        power_on(layout, machine)
+    _continue(layout, machine)
+
+
+def _continue(layout: Layout, machine: str) -> None:
     for pid in stopped(layout, machine):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
@@ -156,7 +164,7 @@ def heal(layout: Layout, state: LabState) -> list[str]:
     found = [line for line in seen(layout, state) if not line.endswith(DARK)]
     for name in (SWITCH, *state.machines):
         cgroups.thaw(cgroups.current(), layout.called(name))
-        go_on(layout, name)
+        _continue(layout, name)
         if switch.ours(layout, name):
             _mend_links(layout, name)
     if switch.ours(layout, SWITCH):
@@ -180,10 +188,10 @@ def heal_seen(layout: Layout, *, power: bool = False) -> list[str]:
     return found
 
 
-def _dark(state: LabState) -> list[str]:
-    """Return the hosts whose first process has ended."""
-    return [name for name, machine in state.machines.items()
-            if state.complete and name in HOSTS and not (machine.init and machine.init.alive)]
+def _dark(state: LabState, only: str = "") -> list[str]:
+    """Return the hosts whose first process has ended, or that one if it is among them."""
+    return [name for name, machine in state.machines.items() if only in ("", name)
+            and state.complete and name in HOSTS and not (machine.init and machine.init.alive)]
 
 
 def _mend_links(layout: Layout, machine: str) -> None:
