@@ -12,6 +12,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from harness.errors import TargetError
 from harness.model import Record
 
 PATIENCE = 180.0
+ATTEMPTS, PAUSE = 10, 2.0
 ROOT = Path(__file__).parents[1]
 Commands = tuple[tuple[str, ...], ...]
 _watched: list[ExitStack] = []
@@ -138,5 +140,17 @@ def _file(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"
 
 
+def insist(folder: Path, name: str) -> None:
+    """Heal one fault, trying again for a while: what the dead controller was at may still hold a lock of libvirt's."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            mend(folder, name)
+            return
+        except TargetError:
+            if not left:
+                raise
+            time.sleep(PAUSE)
+
+
 if __name__ == "__main__":
-    mend(Path(sys.argv[1]), sys.argv[2])
+    insist(Path(sys.argv[1]), sys.argv[2])
