@@ -1,0 +1,47 @@
+"""A host of the lab loses its power under a protected guest: the cluster fences it and starts the guest elsewhere."""
+
+import time
+
+import pytest
+
+from drivers.targets._site import Host
+from drivers.targets.libvirt import Libvirt
+from harness.errors import VirtmarkError
+from harness.model import GuestSize
+from harness.protocols import Fault, GuestSpec
+from tests.support.lab import need
+
+pytestmark = pytest.mark.live
+PATIENCE = 240.0
+
+
+def test_a_guest_comes_back_on_the_other_host_with_what_it_had_on_disk():
+    need("hA", "hB", "client")
+    target = Libvirt(hosts=(Host(lab="hA"), Host(lab="hB")), client_machine="lab:client")
+    spec = GuestSpec(role="sut", size=GuestSize(vcpus=1), host=1, life="protected")
+    try:
+        with target.guest(spec) as guest:
+            assert list(target.whereabouts(guest)) == [1]
+            guest.run(["sh", "-c", "echo kept >/scratch/kept; sync"], timeout=60).checked()
+            with target.fault(Fault(kind="host-power-off", host=1), guest) as injected:
+                _await(guest)
+                assert list(target.whereabouts(guest)) == [0]
+                assert guest.read("/scratch/kept") == b"kept\n"
+                noticed = [event.action for event in target.chronicle(guest, injected.start)]
+            assert [each for each in noticed if each != "detected"] == ["fenced", "restarted"]
+            assert injected.healed is not None
+        assert not target.whereabouts(guest)
+    finally:
+        target.close()
+
+
+def _await(guest):
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            guest.run(["true"], timeout=60).checked()
+            return
+        except VirtmarkError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
