@@ -47,7 +47,7 @@ class Broken(Exception):
 def client(address: str, port: str) -> list[str]:
     """Return the command line of a psql that takes statements from its input."""
     return ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=0",
-            f"host={address} port={port} user=postgres dbname=postgres connect_timeout=2"]
+            f"host={address} port={port} user=postgres dbname=postgres connect_timeout=30"]
 
 
 class Connection:

@@ -110,7 +110,7 @@ class Keeper:
 
 
 @contextmanager
-def keeping(lab: Lab, address: str, port: int, *, sessions: int = 4, patience: float = 5.0) -> Iterator[Keeper]:
+def keeping(lab: Lab, address: str, port: int, *, sessions: int = 4, patience: float = 10.0) -> Iterator[Keeper]:
     """Keep a ledger on the database at `address`, from the client, through whatever happens to it."""
     argv = ["python3", "-u", "-c", SOURCE.read_text(), address, str(port), f"{SECONDS:g}", str(sessions),
             f"{patience:g}", str(lab.rng.getrandbits(32))]
