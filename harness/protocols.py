@@ -66,14 +66,15 @@ class Machine(Protocol):
         """Create or replace a file on it."""
 
 
-Life = Literal["plain", "movable", "protected"]
+Life = Literal["plain", "movable", "carried", "protected"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuestSpec:
     """Which guest: its role in the step (sut, peer, neighbour), its size, the index of the host it begins on, its life.
 
-    A `plain` guest stays where it is. A `movable` one can be migrated. A `protected` one is in the care of the
+    A `plain` guest stays where it is. A `movable` one can be migrated; its disk is on storage that all hosts share. The
+    disk of a `carried` one is on its host's own storage and goes along with it. A `protected` one is in the care of the
     platform's own high availability, which restarts it wherever it can when it or its host fails.
     """
 
@@ -156,7 +157,7 @@ class Moved:
 
 @runtime_checkable
 class Migrates(Protocol):
-    """Moves a `movable` or `protected` guest to another host while it runs.
+    """Moves a `movable`, `carried` or `protected` guest to another host while it runs.
 
     The guest's `Machine` goes on to work, wherever the guest is.
     """

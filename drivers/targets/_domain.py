@@ -77,7 +77,7 @@ def _machine(domain: ET.Element, guest: Domain) -> None:
     _add(disk, "target", dev="vda", bus="virtio")
     _interface(devices, guest, model="virtio")
     serial = _add(devices, "serial", type="file")
-    _add(serial, "source", path=guest.serial)
+    _add(serial, "source", path=guest.serial, append="on")     # another host's QEMU goes on with it
     _add(_add(devices, "channel", type="unix"), "target", type="virtio", name=AGENT)
     _add(_add(devices, "rng", model="virtio"), "backend", "/dev/urandom", model="random")
     _add(devices, "memballoon", model="virtio")

@@ -57,10 +57,10 @@ class Hypervisor:
                 self._opened.close()
             self._opened = None
 
-    def start(self, guest: _domain.Domain) -> Any:
-        """Start a guest that ends with this connection; None if its address was taken meanwhile."""
+    def start(self, guest: _domain.Domain, *, tied: bool = True) -> Any:
+        """Start a guest, `tied` to end with this connection; None if its address was taken meanwhile."""
         try:
-            return self.connection.createXML(_domain.xml(guest), libvirt.VIR_DOMAIN_START_AUTODESTROY)
+            return self.connection.createXML(_domain.xml(guest), libvirt.VIR_DOMAIN_START_AUTODESTROY if tied else 0)
         except libvirt.libvirtError as error:
             if "already exists with uuid" in str(error) or "already being started" in str(error):
                 return None
@@ -78,24 +78,29 @@ class Hypervisor:
     @contextlib.contextmanager
     def disk(self, name: str, base: str, size: int) -> Iterator[str]:
         """Make an overlay of at least `size` bytes on the image `base`; yield its path; remove it at the end."""
-        pool = self._pool()
+        path = self.volume(name, size, base)
+        try:
+            yield path
+        finally:
+            self.remove(name)
+
+    def volume(self, name: str, size: int, base: str = "") -> str:
+        """Make a disk of at least `size` bytes, an overlay on the image `base` if there is one; return its path."""
         volume = ET.Element("volume")
         ET.SubElement(volume, "name").text = name
         ET.SubElement(volume, "capacity").text = str(size)
         target = ET.SubElement(volume, "target")
         ET.SubElement(target, "format", type="qcow2")
         ET.SubElement(target, "compat").text = "1.1"
-        backing = ET.SubElement(volume, "backingStore")
-        ET.SubElement(backing, "path").text = base
-        ET.SubElement(backing, "format", type="qcow2")
+        if base:
+            backing = ET.SubElement(volume, "backingStore")
+            ET.SubElement(backing, "path").text = base
+            ET.SubElement(backing, "format", type="qcow2")
         try:
-            path = pool.createXML(ET.tostring(volume, encoding="unicode")).path()
+            return str(self._pool().createXML(ET.tostring(volume, encoding="unicode")).path())
         except libvirt.libvirtError as error:
-            raise TargetError(f"{self.uri}: no disk on {base} can be made in {self.images}: {error}") from None
-        try:
-            yield path
-        finally:
-            self.remove(name)
+            on = f" on {base}" if base else ""
+            raise TargetError(f"{self.uri}: no disk{on} can be made in {self.images}: {error}") from None
 
     def tail(self, name: str) -> str:
         """Return the end of a file in the folder of disks, such as a guest's console."""

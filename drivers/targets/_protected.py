@@ -11,13 +11,11 @@ import re
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import libvirt
 
 from drivers import healing
 from drivers.lab import cluster
@@ -40,40 +38,6 @@ class Noticed(NamedTuple):
     action: str
     outcome: Outcome
     detail: str
-
-
-class Wherever:
-    """The domain of a guest on whatever host it runs now; it has the calls of libvirt's own domain object."""
-
-    def __init__(self, name: str, connections: Callable[[], Iterator[tuple[int, Any]]]) -> None:
-        self._name, self._connections = name, connections
-        self._domain: Any = None    # libvirt frees a domain with its last reference, also while a call has its handle
-
-    def found(self) -> dict[int, Any]:
-        """Return its domains by the index of the host: one, none, or after a split brain two."""
-        there = {}
-        for index, connection in self._connections():
-            with contextlib.suppress(libvirt.libvirtError):
-                domain = connection.lookupByName(self._name)
-                if domain.isActive():
-                    there[index] = domain
-        return there
-
-    def name(self) -> str:
-        """Return its name."""
-        return self._name
-
-    def isActive(self) -> int:  # noqa: N802 - libvirt's name
-        """Return whether it runs anywhere."""
-        return int(bool(self.found()))
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        for domain in self.found().values():
-            self._domain = domain
-            return getattr(domain, name)
-        raise TargetError(f"{self._name}: runs on no host now")
 
 
 def refuse(hosts: Sequence[Any]) -> None:

@@ -20,14 +20,17 @@ SCRATCH = "/var/tmp"
 class Host(Record, frozen=True, kw_only=True):
     """A machine that runs guests. With `lab`, the name of a host of the embedded lab, nothing else is needed.
 
-    `uri` is libvirt's; `shell` a shell spec for the machine itself; `images` the folder for disks there; `bridge` the
-    guests' network; `addresses` what guests may have, as "first-last" (else they are asked for theirs).
+    `uri` is libvirt's, `migration` the one by which the other hosts reach it; `shell` a shell spec for the machine
+    itself; `images` the folder for disks there, `private` one that no other host shares; `bridge` the guests' network;
+    `addresses` what guests may have, as "first-last" (else they are asked for theirs).
     """
 
     lab: str = ""
     uri: str = ""
+    migration: str = ""
     shell: str = ""
     images: str = "/var/lib/libvirt/images"
+    private: str = ""
     bridge: str = "br0"
     addresses: str = ""
     prefix: int = 24
@@ -119,8 +122,10 @@ def _in_lab(host: Host, kind: str) -> Host:
     width = len(lab.GUESTS) // len(lanes)
     first = width * lanes.index((lab.find_machine(host.lab), driver))
     return msgspec.structs.replace(
-        host, uri=layout.libvirt_uri(host.lab, driver), shell=f"lab:{host.lab}", bridge=lab.BRIDGE,
-        images=str(layout.private if driver == "lxc" else layout.shared), prefix=lab.NETWORK.prefixlen,
+        host, uri=layout.libvirt_uri(host.lab, driver), migration=layout.migration_uri(host.lab),
+        shell=f"lab:{host.lab}", bridge=lab.BRIDGE,
+        images=str(layout.private if driver == "lxc" else layout.shared), private=str(layout.private),
+        prefix=lab.NETWORK.prefixlen,
         addresses=f"{lab.guest_address(first)}-{lab.guest_address(first + width - 1)}", directory=lab.SCRATCH)
 
 

@@ -20,15 +20,16 @@ import libvirt
 
 from drivers import shell
 from drivers.shell import Local, Shell, Ssh, owner
-from drivers.targets import _faults, _lxc, _protected
+from drivers.targets import _faults, _lxc, _migration, _protected
 from drivers.targets._agent import Agent
 from drivers.targets._domain import Domain, claim, mac, processor
 from drivers.targets._hypervisor import Hypervisor, own_address
+from drivers.targets._living import Wherever, roaming
 from drivers.targets._real import Real, system
 from drivers.targets._site import Host, Image, Site, lab_image, site, ssh_options
 from harness.errors import InputError, TargetError, Unsupported
 from harness.model import Event
-from harness.protocols import Fault, GuestSpec, Injected, Machine
+from harness.protocols import Fault, GuestSpec, Injected, Machine, Migration, Moved
 from harness.units import Seconds
 
 T = TypeVar("T")
@@ -74,7 +75,10 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
     @contextmanager
     def guest(self, spec: GuestSpec) -> Iterator[Shell]:
         """Boot a guest on a disk of its own; TargetError with the end of its console if it does not come up."""
-        place, daemon, kind = self._site(spec.host), self._daemon(spec.host), self._kind
+        place, kind = self._site(spec.host), self._kind
+        if kind == "lxc" and spec.life != "plain":
+            raise Unsupported(f"libvirt: its containers cannot be {spec.life}")
+        daemon = self._store(spec.host) if spec.life == "carried" else self._daemon(spec.host)
         self._clean_once()
         name = owner.new_name(spec.role)
         root = _lxc.root(place, self._image.root, name) if kind == "lxc" else daemon.disk(
@@ -90,7 +94,7 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
                       self._ready(place, daemon, domain, guest, spec.role) as machine):
                     yield machine
             finally:
-                daemon.remove(f"{name}.serial")
+                self._daemon(spec.host).remove(f"{name}.serial")
 
     @contextmanager
     def host(self, index: int = 0) -> Iterator[Shell]:
@@ -109,6 +113,24 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         with shell.open(self.client_machine) as machine, machine.private(self._site(0).host.directory) as inside:
             yield inside
 
+    def migrate(self, guest: Machine, to: int, how: Migration) -> Moved:
+        """Migrate a guest that may move; a disk that goes along is made on the destination before, and removed here."""
+        domain = guest.channel.domain if isinstance(guest, Agent) else None
+        if not isinstance(domain, Wherever):
+            raise Unsupported("libvirt: only virtual machines of life movable, carried or protected can be migrated")
+        place, file, own = self._site(to), f"{domain.name()}.qcow2", how.storage == "copied"
+        if not place.host.migration:
+            raise Unsupported(f"libvirt: hosts[{to}] has no `migration`, the URI by which other hosts reach it")
+        before = self.whereabouts(guest)
+        if own:
+            self._store(to).remove(file)
+            self._store(to).volume(file, domain.blockInfo("vda")[0])
+        moved = _migration.move(domain, self._daemon(to).connection, place.host.migration, "", how, self.clock,
+                                same_path=bool(place.host.lab))
+        for index in (to if moved.error else each for each in before if own):
+            self._store(index).remove(file)
+        return moved
+
     def faults(self) -> Mapping[str, str]:
         """Return what can be broken here, and by what means."""
         return _faults.kinds(self)
@@ -118,14 +140,14 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         return _faults.inject(self, fault, guest)
 
     def whereabouts(self, guest: Machine) -> Sequence[int]:
-        """Return the indices of all hosts on which a protected guest runs now."""
+        """Return the indices of all hosts on which a guest that may move runs now."""
         domain = guest.channel.domain if isinstance(guest, Agent) else None
-        return tuple(domain.found()) if isinstance(domain, _protected.Wherever) else ()
+        return tuple(domain.found()) if isinstance(domain, Wherever) else ()
 
     def chronicle(self, guest: Machine, since: float) -> Sequence[Event]:
         """Return what the cluster's own logs tell of hosts and of a protected guest."""
         domain = guest.channel.domain if isinstance(guest, Agent) else None
-        if not isinstance(domain, _protected.Wherever):
+        if not isinstance(domain, Wherever):
             return ()
         return _protected.chronicle(self.hosts, domain.name(), since, self.clock.now())
 
@@ -139,24 +161,26 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
             if self._kind == "lxc":
                 removed += _lxc.clean(place)
             removed += self._daemon(index).clean()
+            if place.host.private and self._kind != "lxc":
+                removed += self._store(index).clean()
         return removed
 
     def close(self) -> None:
         """Disconnect from all hosts; guests go with the connections."""
-        for daemon in self._daemons.values():
+        for daemon in (*self._daemons.values(), *self._stores.values()):
             daemon.close()
 
-    def _start(self, place: Site, daemon: Hypervisor, guest: Domain, role: str) -> tuple[Any, Domain]:
+    def _start(self, place: Site, daemon: Hypervisor, guest: Domain, role: str, *, tied: bool) -> tuple[Any, Domain]:
         """Start the domain under the first free address."""
         if not place.addresses:
             guest = dataclasses.replace(guest, cmdline=self._command_line(place, "", role))
-            return daemon.start(guest), guest
+            return daemon.start(guest, tied=tied), guest
         taken = self._taken()
         for address in place.addresses:
             if claim(address) in taken or mac(address) in taken:
                 continue
             addressed = dataclasses.replace(guest, address=address, cmdline=self._command_line(place, address, role))
-            if domain := daemon.start(addressed):
+            if domain := daemon.start(addressed, tied=tied):
                 return domain, addressed
         raise TargetError(f"{daemon.uri}: no address of {place.host.addresses} is free; other guests have them")
 
@@ -168,14 +192,28 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
             address = _protected.free(place.addresses, self._taken(), guest.name)
             guest = dataclasses.replace(guest, address=address, cmdline=self._command_line(place, address, spec.role))
             with _protected.caring(guest, place.host.lab):
-                yield _protected.Wherever(guest.name, self._connections), guest
+                yield Wherever(guest.name, self._connections), guest
             return
-        domain, guest = self._start(place, daemon, guest, spec.role)
+        domain, guest = self._start(place, daemon, guest, spec.role, tied=spec.life == "plain")
+        if spec.life != "plain":
+            uris = [self._site(index).host.uri for index in range(len(self.hosts))]
+            with self._own_disks(guest, spec), roaming(Wherever(guest.name, self._connections), uris) as found:
+                yield found, guest
+            return
         try:
             yield domain, guest
         finally:
-            with contextlib.suppress(libvirt.libvirtError):
-                domain.destroy()
+            with contextlib.suppress(libvirt.libvirtError, TargetError):  # by name: the daemon may be another one now
+                daemon.connection.lookupByName(guest.name).destroy()
+
+    @contextmanager
+    def _own_disks(self, guest: Domain, spec: GuestSpec) -> Iterator[None]:
+        """At the end remove the disk of a guest that carries it along, on whatever host it is."""
+        try:
+            yield
+        finally:
+            for index in range(len(self.hosts) if spec.life == "carried" else 0):
+                self._store(index).remove(f"{guest.name}.qcow2")
 
     def _taken(self) -> set[str]:
         return set[str]().union(*(self._daemon(index).taken() for index in range(len(self.hosts))))
@@ -267,6 +305,10 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         return {}
 
     @functools.cached_property
+    def _stores(self) -> dict[int, Hypervisor]:
+        return {}
+
+    @functools.cached_property
     def _sites(self) -> dict[int, Site]:
         return {}
 
@@ -291,6 +333,15 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
             host = self._site(index).host
             self._daemons[index] = Hypervisor(host.uri, host.images)
         return self._daemons[index]
+
+    def _store(self, index: int) -> Hypervisor:
+        """Return the daemon of a host as the keeper of disks that no other host shares."""
+        host = self._site(index).host
+        if not host.private:
+            raise Unsupported(f"libvirt: hosts[{index}] has no `private`, a folder for disks that no other host shares")
+        if index not in self._stores:
+            self._stores[index] = Hypervisor(host.uri, host.private)
+        return self._stores[index]
 
 
 def _active(domain: Any) -> bool:
