@@ -24,6 +24,7 @@ class Chapter:
     lines: tuple[tables.Line, ...]
     pictures: tuple[Picture, ...]
     absences: tuple[Absence, ...]
+    events: tuple[tables.Happened, ...] = ()
 
 
 def context(material: Material, drawn: Sequence[Picture | Absence], profile: Profile | None,
@@ -36,7 +37,8 @@ def context(material: Material, drawn: Sequence[Picture | Absence], profile: Pro
         "overall": tables.badge(tables.worst(verdicts), words), "counts": tables.counts(verdicts, words),
         "total": len(verdicts), "simulated": [party for party in material.parties if party.simulated],
         "runs": tables.campaigns(material), "matrix": tables.matrix(material, words), "lines": found,
-        "chapters": chapters(found, drawn), "gates": tables.gates(material.rows),
+        "chapters": chapters(found, drawn, tables.happened(material, words)), "marks": tables.MARKS,
+        "gates": tables.gates(material.rows),
         "columns": environment.columns(material), "machines": environment.machines(material.runs),
         "conditions": environment.conditions(material.runs), "troubles": tables.troubles(material),
         "evidence": export.evidence(material), "definitions": definitions(material),
@@ -48,12 +50,14 @@ def context(material: Material, drawn: Sequence[Picture | Absence], profile: Pro
     }
 
 
-def chapters(lines: Sequence[tables.Line], drawn: Sequence[Picture | Absence]) -> list[Chapter]:
-    """Return a chapter for every area that has a finding or a chart."""
-    areas = {line.area for line in lines} | {_area(item) for item in drawn}
+def chapters(lines: Sequence[tables.Line], drawn: Sequence[Picture | Absence],
+             events: Sequence[tables.Happened] = ()) -> list[Chapter]:
+    """Return a chapter for every area that has a finding, a chart or an event."""
+    areas = {line.area for line in lines} | {_area(item) for item in drawn} | {one.area for one in events}
     return [Chapter(area, tuple(line for line in lines if line.area == area),
                     tuple(item for item in drawn if isinstance(item, Picture) and _area(item) == area),
-                    tuple(item for item in drawn if isinstance(item, Absence) and _area(item) == area))
+                    tuple(item for item in drawn if isinstance(item, Absence) and _area(item) == area),
+                    tuple(one for one in events if one.area == area))
             for area in sorted(areas, key=area_rank)]
 
 

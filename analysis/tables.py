@@ -5,12 +5,14 @@ Numbers are printed by `analysis.quantity`; escaping is the template's job.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from analysis import quantity
 from analysis.charts import style
+from analysis.episodes import Episode, Seen, episodes
 from analysis.rows import Material, Party, Row, area_rank, clean
 from analysis.words import Words
 from harness.model import Run, Status, StepResult, Verdict
@@ -126,6 +128,47 @@ def troubles(material: Material) -> list[Trouble]:
     return [Trouble(material.party(target), stage, clean(point), status, len(steps),
                     ", ".join(str(turn) for turn in sorted({step.step.round for step in steps})), error)
             for (target, stage, point, status, error), steps in found.items()]
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One event as text: what was broken or moved, when the platform acted, the outage by each probe, what was lost."""
+
+    area: str
+    party: Party
+    where: str
+    kind: str
+    which: str
+    marks: tuple[str, ...]
+    outages: tuple[tuple[str, str], ...]
+    lost: str
+    bad: bool
+
+
+MARKS = ("detected", "restarted", "served")
+
+
+def happened(material: Material, words: Words) -> list[Happened]:
+    """Return one line per event of all runs, in order; times are s since it began."""
+    return [_happened(episode, words) for episode in episodes(material)]
+
+
+def _happened(episode: Episode, words: Words) -> Happened:
+    marks = (episode.when(name) for name in MARKS)
+    where = " · ".join(filter(None, (episode.stage, episode.point)))
+    return Happened(
+        "MIG" if episode.kind == "move" else "HA", episode.party, where, episode.kind,
+        f"{episode.round}.{episode.number}",
+        tuple("–" if at is None else quantity.single(at, "s", 3) for at in marks),
+        tuple((seen.probe, _outage(seen, words)) for seen in episode.seen),
+        "–" if episode.lost is None else str(episode.lost), bool(episode.lost) or not episode.fine)
+
+
+def _outage(seen: Seen, words: Words) -> str:
+    if not math.isfinite(seen.value):
+        return words("incidents.never")
+    shown = quantity.together(seen.value, seen.low, seen.high, unit="s")
+    return f"{shown.value} [{shown.interval}] {shown.unit}"
 
 
 @dataclass(frozen=True)

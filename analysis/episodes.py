@@ -1,0 +1,115 @@
+"""Events of runs as episodes: one fault or one move, what followed, and the outage that each probe saw. Pure.
+
+The one thing to know: an episode lasts until the next one of its step begins. Times are s since the fault, and an
+outage that nobody saw end is +inf.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from analysis.rows import Material, Party, clean
+from harness.history import columns
+from harness.model import Event, History, Outcome, StepResult
+from harness.stats.outages import Outage, outage_from_probes
+
+BEGINS = ("fault", "migration")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """The longest outage that one probe saw in an episode: `start` since the fault, duration and its bounds, in s."""
+
+    probe: str
+    start: float
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """Something that the platform or the harness did, s since the fault."""
+
+    name: str
+    at: float
+    fine: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """One fault or move; `injected` is how long making it took, `healed` when that was complete, both s since it began.
+
+    `lost` counts acknowledged records that are missing (None: nobody looked).
+    """
+
+    party: Party
+    stage: str
+    point: str
+    kind: str
+    round: int
+    number: int
+    injected: float
+    healed: float | None
+    fine: bool
+    marks: tuple[Mark, ...]
+    seen: tuple[Seen, ...]
+    lost: int | None
+
+    @property
+    def worst(self) -> Seen | None:
+        """Return the longest outage of all probes."""
+        return max(self.seen, key=lambda each: (each.value, each.high), default=None)
+
+    def when(self, name: str) -> float | None:
+        """Return when something was done for the first time."""
+        return next((mark.at for mark in self.marks if mark.name == name and mark.fine), None)
+
+
+def episodes(material: Material) -> tuple[Episode, ...]:
+    """Return the episodes of all runs in order."""
+    return tuple(episode for run in material.runs for result in run.results
+                 for episode in _of_step(result, material.party(run.plan.target)))
+
+
+def _of_step(result: StepResult, party: Party) -> Iterator[Episode]:
+    begins = sorted((event for event in result.events if event.actor in BEGINS and event.action != "healed"),
+                    key=lambda event: event.start)
+    if not begins:
+        return
+    outages = [(history, _outages(history)) for history in result.histories]
+    lost = [value for series in result.series if series.metric == "integrity.lost" for value in series.values]
+    ends = [*(later.start for _, later in pairwise(begins)), math.inf]
+    for number, (event, end) in enumerate(zip(begins, ends, strict=True), 1):
+        inside = [other for other in result.events if event.start <= other.start < end and other is not event]
+        healed = next((other.end for other in inside if other.actor == "fault" and other.action == "healed"), None)
+        yield Episode(
+            party=party, stage=result.step.stage, point=clean(result.step.point), number=number,
+            kind=clean(event.action), round=result.step.round, injected=event.end - event.start,
+            healed=None if healed is None else healed - event.start, fine=event.outcome is Outcome.OK,
+            marks=tuple(_mark(other, event.start) for other in inside if other.actor == "ha"),
+            seen=tuple(_seen(history, found, event.start, end) for history, found in outages),
+            lost=round(sum(lost)) if lost else None)
+
+
+def _mark(event: Event, start: float) -> Mark:
+    return Mark(name=clean(event.action), at=event.end - start, fine=event.outcome is Outcome.OK)
+
+
+def _outages(history: History) -> list[Outage]:
+    seen = columns(history)
+    answered = (seen.latency >= 0) & (seen.latency <= history.patience * 1e9)
+    return outage_from_probes(seen.sent, answered, round(history.interval * 1e9))
+
+
+def _seen(history: History, outages: Sequence[Outage], start: float, end: float) -> Seen:
+    """Return the longest outage that began before `end` and was not over at `start`; none lost is less than a gap."""
+    name = clean(" ".join(filter(None, (history.probe, history.machine))))
+    inside = [each for each in outages if each.start_s < end and each.start_s + each.hi_s >= start]
+    if not inside:
+        return Seen(probe=name, start=0.0, value=0.0, low=0.0, high=history.interval)
+    longest = max(inside, key=lambda each: (each.est_s, each.k))
+    return Seen(probe=name, start=longest.start_s - start, value=longest.est_s, low=longest.lo_s, high=longest.hi_s)
