@@ -95,9 +95,20 @@ def left_behind(folder: Path) -> list[Broken]:
 
 
 def mend_left(folder: Path) -> list[str]:
-    """Heal what controllers that are gone left broken, the last one first; return a line for each."""
-    found = left_behind(folder)
-    return [f"fault {each}, healed" for each in reversed(found) if mend(folder, each.name)]
+    """Heal what controllers that are gone left broken, the last one first; return a line for each.
+
+    TargetError, after all were tried, with the first that could not be healed.
+    """
+    healed, errors = [], []
+    for each in reversed(left_behind(folder)):
+        try:
+            if mend(folder, each.name):
+                healed.append(f"fault {each}, healed")
+        except TargetError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return healed
 
 
 def mend(folder: Path, name: str) -> bool:
