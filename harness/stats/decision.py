@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from harness.stats.moments import root_sum
 from harness.stats.power import chance, runs_needed
 from harness.stats.records import (
     DEFAULT_POLICY,
@@ -90,7 +91,7 @@ def guard_band(est: Estimate) -> float:
     if est.budget is None or not est.budget.u_b:
         return 0.0
     k = est.budget.k if 0 < est.budget.k < math.inf else 2.0
-    return k * math.sqrt(sum(u**2 for _, u in est.budget.u_b))
+    return k * root_sum(u for _, u in est.budget.u_b)
 
 
 def preconditions(est: Estimate, req: Requirement, policy: StatsPolicy) -> tuple[Check, ...]:

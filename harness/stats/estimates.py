@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness.stats.inputs import About, FloatArray, Sample, policy_of, seed_from
-from harness.stats.moments import middle, t_quantile
+from harness.stats.moments import middle, root_sum, t_quantile
 from harness.stats.records import DEFAULT_POLICY, Budget, Check, Direction, Estimate, Interval, Scale, StatsPolicy
 
 CODE_VERSION = "stats-1"  # changes when the same data would give other numbers
@@ -166,7 +166,7 @@ def _never_without_width(found: Estimate, budget: Budget) -> tuple[Interval, tup
     ci, centre = found.ci, found.estimate
     if not ci.lo >= ci.hi:
         return ci, ()
-    half = Z975 * math.sqrt(sum(u**2 for _, u in budget.u_b))
+    half = Z975 * root_sum(u for _, u in budget.u_b)
     if half == 0 or not math.isfinite(centre):
         lo = 0.0 if found.scale is Scale.LOG else -math.inf
         return dataclasses.replace(ci, lo=lo, hi=math.inf, exact_confidence=None), (
@@ -189,7 +189,7 @@ def _budget(found: Estimate, about: About, resolution: float) -> Budget:
 
 def combine(u_a: float, dof: float, u_b: tuple[tuple[str, float], ...], confidence: float = 0.95) -> Budget:
     """Return the budget of a Type A uncertainty with its degrees of freedom and named Type B uncertainties."""
-    u_c = math.sqrt(u_a**2 + sum(u**2 for _, u in u_b))
+    u_c = root_sum((u_a, *(u for _, u in u_b)))
     if not math.isfinite(u_a) or dof <= 0:
         return Budget(u_a, u_b, u_c, math.inf, math.inf, 0.0)
     dof_eff = dof * (u_c / u_a) ** 4 if u_a > 0 else math.inf

@@ -6,6 +6,7 @@ Two passes, never sum(x^2) - n * mean^2: that formula has no correct digit left 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -22,10 +23,32 @@ def mean_sd(values: FloatArray) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     if low == high:
         return low, 0.0
+    scale = even(max(abs(low), abs(high)))
+    if scale != 1.0:
+        mean, sd = mean_sd(values * scale)
+        return mean / scale, sd / scale
     mean, sd = _two_passes(values, float(np.sum(values)) / n)
     if abs(mean) > _HARD * sd and n < _EXACT_SUM_MAX:
         mean, sd = _two_passes(values, math.fsum(values.tolist()) / n)
     return mean, sd
+
+
+def even(largest: float) -> float:
+    """Return the power of two that brings `largest` near 1, and 1.0 where its square neither overflows nor vanishes.
+
+    Multiplying by it rounds nothing, so what is computed from scaled values has the same digits.
+    """
+    if largest == 0 or 1e-100 < largest < 1e100 or not math.isfinite(largest):
+        return 1.0
+    return math.ldexp(1.0, max(-1000, min(1000, -math.frexp(largest)[1])))
+
+
+def root_sum(parts: Iterable[float]) -> float:
+    """Return the square root of the sum of squares, at any scale; infinite if a part is."""
+    known = list(parts)
+    scale = even(max(known, default=0.0))
+    first, *rest = [(part * scale) ** 2 for part in known] or [0.0]
+    return math.sqrt(first + sum(rest)) / scale
 
 
 def _two_passes(values: FloatArray, mean: float) -> tuple[float, float]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from harness.stats.estimates import bare, dress
 from harness.stats.inputs import About, Common, FloatArray, Sample, both, data_hash, policy_of, same_unit, scores
-from harness.stats.moments import mean_sd, p_two_sided, t_cdf, t_quantile, welch_dof
+from harness.stats.moments import even, mean_sd, p_two_sided, t_cdf, t_quantile, welch_dof
 from harness.stats.records import Direction, Estimate, Interval, Scale
 from harness.stats.shift import second_opinion, shift
 
@@ -90,7 +90,8 @@ def ratio_fieller(x: npt.ArrayLike, y: npt.ArrayLike, **about: Unpack[About]) ->
     """
     first, second = _two(x, y, about)
     confidence = policy_of(about).confidence
-    (m_x, s_x), (m_y, s_y) = mean_sd(np.sort(first.values)), mean_sd(np.sort(second.values))
+    scale = even(float(max(first.values.max(), second.values.max())))
+    (m_x, s_x), (m_y, s_y) = mean_sd(np.sort(first.values) * scale), mean_sd(np.sort(second.values) * scale)
     r, dof = m_x / m_y, 0.0
     warnings: tuple[str, ...] = ()
     interval = Interval(-math.inf, math.inf, confidence)
@@ -150,6 +151,11 @@ def welch(x: npt.ArrayLike, y: npt.ArrayLike, *, scale: Scale = Scale.LINEAR, co
 
 def welch_sorted(a: FloatArray, b: FloatArray, confidence: float) -> Welch:
     """Return Welch's test of checked samples, sorted so that order moves no digit; at least 2 and 2."""
+    scale = even(float(max(np.abs(a).max(), np.abs(b).max())))
+    if scale != 1.0:
+        found = welch_sorted(a * scale, b * scale, confidence)
+        ci = Interval(found.ci.lo / scale, found.ci.hi / scale, confidence)
+        return Welch(found.difference / scale, found.se / scale, found.t, found.dof, found.p, ci)
     (m_a, s_a), (m_b, s_b) = mean_sd(a), mean_sd(b)
     v_a, v_b = s_a**2 / a.size, s_b**2 / b.size
     difference, se = m_a - m_b, math.sqrt(v_a + v_b)
