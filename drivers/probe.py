@@ -35,15 +35,13 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 NEVER = -1
 SPIN = 150_000              # ns before a probe is due in which the process no longer sleeps
-FLUSH = 500_000_000         # ns between blocks
-DRAIN = 200_000_000         # ns that the last probes have for their answers
-WORKERS = 8                 # threads of a probe that calls something which blocks
-BATCH = 256                 # answers read at once
-KINDS = ("icmp", "udp", "tcp", "http", "disk", "libvirt", "listen")
+FLUSH, DRAIN = 500_000_000, 200_000_000     # ns between blocks, and that the last probes have for their answers
+WORKERS, BATCH = 8, 256     # threads of a probe whose calls block, and answers read at once
 PR_SET_TIMERSLACK, MCL_CURRENT_AND_FUTURE = 29, 3
 
 now = time.monotonic_ns
@@ -59,12 +57,8 @@ class Probe:
         if not 0 < self.interval <= self.patience:
             raise ValueError(f"probe {self.name}: interval and patience must be above 0, and patience not the smaller")
         self.poller, self.handlers = poller, handlers
-        self.due = 0
-        self.first = 0      # number of the first row that is kept
-        self.count = 0
-        self.sent: deque[int] = deque()
-        self.lag: deque[int] = deque()
-        self.latency: deque[int] = deque()
+        self.due = self.count = self.first = 0      # first: the number of the first row that is kept
+        self.sent, self.lag, self.latency = (deque[int]() for _ in range(3))
         self.open()
 
     def open(self) -> None:
@@ -94,12 +88,8 @@ class Probe:
 
     def settled(self, moment: int) -> int:
         """Return how many of the oldest rows cannot change any more at `moment`."""
-        count = 0
-        for sent, latency in zip(self.sent, self.latency):      # noqa: B905  (Python 3.9)
-            if latency == NEVER and moment - sent < self.patience:
-                break
-            count += 1
-        return count
+        rows = zip(self.sent, self.latency)     # noqa: B905  (Python 3.9)
+        return sum(1 for _ in takewhile(lambda row: row[1] != NEVER or moment - row[0] >= self.patience, rows))
 
     def block(self, count: int) -> dict[str, Any]:
         """Take the oldest `count` rows out as a block."""
@@ -150,10 +140,8 @@ class Echo(Probe):
                 return
             except OSError:         # the service is not there, as an ICMP error tells: no answer
                 continue
-            if len(data) == 16:
-                nonce, number = struct.unpack("<QQ", data)
-                if nonce == self.nonce:
-                    self.answered(number, now())
+            if len(data) == 16 and data[:8] == struct.pack("<Q", self.nonce):
+                self.answered(struct.unpack("<QQ", data)[1], now())
 
     def payload(self, data: bytes) -> bytes:
         """Return what was sent of a datagram that came."""
@@ -197,11 +185,10 @@ class Connect(Probe):
         made = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))   # no TIME_WAIT: ports last
         self.pending[number] = made
-        code = made.connect_ex(self.where)
-        if code not in (0, errno.EINPROGRESS):
+        if made.connect_ex(self.where) in (0, errno.EINPROGRESS):
+            self.watch(made.fileno(), select.EPOLLOUT, lambda events: self.ready(number, made, events))
+        else:
             self.give_up(number)
-            return
-        self.watch(made.fileno(), select.EPOLLOUT, lambda events: self.ready(number, made, events))
 
     def ready(self, number: int, made: socket.socket, events: int) -> None:
         """Look whether it stands."""
@@ -248,7 +235,7 @@ class Called(Probe):
 
     def work(self, index: int) -> None:
         """Make calls for ever."""
-        call: Callable[[], None] | None = None
+        call: Callable[[], object] | None = None
         while True:
             number = self.jobs.get()
             try:
@@ -259,7 +246,7 @@ class Called(Probe):
                 continue
             self.done.append((number, now()))
 
-    def prepared(self, index: int) -> Callable[[], None]:
+    def prepared(self, index: int) -> Callable[[], object]:
         """Return the call; it raises where it fails."""
         raise NotImplementedError
 
@@ -272,7 +259,7 @@ class Called(Probe):
 class Disk(Called):
     """A block written and acknowledged by fdatasync, in a file that has no name."""
 
-    def prepared(self, index: int) -> Callable[[], None]:
+    def prepared(self, index: int) -> Callable[[], object]:
         path = os.path.join(self.where[0], f".virtmark-probe-{os.getpid()}-{self.name}-{index}")
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         os.unlink(path)
@@ -286,16 +273,14 @@ class Disk(Called):
 class Daemon(Called):
     """A question to libvirt: by its Python module, else by virsh."""
 
-    def prepared(self, index: int) -> Callable[[], None]:
-        uri = self.where[0]
+    def prepared(self, index: int) -> Callable[[], object]:
         try:
             import libvirt
         except ImportError:
-            ask = ["virsh", "-c", uri, "version"]
-            return lambda: void(subprocess.run(ask, check=True, timeout=self.patience / 1e9, stdin=subprocess.DEVNULL,
-                                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        link = libvirt.openReadOnly(uri)
-        return lambda: void(link.getLibVersion())
+            return lambda: subprocess.run(["virsh", "-c", self.where[0], "version"], check=True, capture_output=True,
+                                          stdin=subprocess.DEVNULL, timeout=self.patience / 1e9)
+        call: Callable[[], object] = libvirt.openReadOnly(self.where[0]).getLibVersion
+        return call
 
 
 class Listen(Echo):
@@ -310,22 +295,13 @@ class Listen(Echo):
         self.due += 3600 * 10**9
 
     def receive(self, events: int) -> None:
-        for _ in range(BATCH):
-            try:
-                self.socket.recv(2048)
-            except OSError:
-                return
-            for column, value in ((self.sent, now()), (self.lag, 0), (self.latency, 0)):
-                column.append(value)
-            self.count += 1
+        self.socket.recv(2048)
+        for column, value in ((self.sent, now()), (self.lag, 0), (self.latency, 0)):
+            column.append(value)
 
 
 MADE: dict[str, type[Probe]] = {
     "icmp": Ping, "udp": Echo, "tcp": Connect, "http": Request, "disk": Disk, "libvirt": Daemon, "listen": Listen}
-
-
-def void(value: object) -> None:
-    """Return nothing, for calls that are made for their own sake."""
 
 
 def packed(values: list[int]) -> str:
@@ -349,26 +325,14 @@ def punctual() -> dict[str, str]:
                        ("slack", libc.prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0))):
         said[name] = "set" if not code else os.strerror(ctypes.get_errno())
     with contextlib.suppress(OSError, ValueError):
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    gc.collect()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     gc.disable()
     return said
 
 
-def boot_id() -> str:
-    """Return what tells one running kernel from another."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
 def write(found: dict[str, Any]) -> None:
     """Write a line at once."""
-    sys.stdout.write(json.dumps(found, separators=(",", ":")) + "\n")
-    sys.stdout.flush()
+    print(json.dumps(found, separators=(",", ":")), flush=True)
 
 
 def main(spec: dict[str, Any]) -> None:
@@ -387,7 +351,9 @@ def main(spec: dict[str, Any]) -> None:
     for index, probe in enumerate(probes):      # side by side, not all at the same moment
         probe.due = begin + index * probe.interval // len(probes)
     end = begin + round(spec.get("duration", 0) * 1e9 or 1e18)
-    write({"boot": boot_id(), "monotonic": now(), "realtime": time.time_ns(), "cpu": 0, **said})
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        boot = file.read().strip()
+    write({"boot": boot, "monotonic": now(), "realtime": time.time_ns(), "cpu": 0, **said})
     run(probes, poller, handlers, lambda: bool(stopped) or now() >= end)
     write({"end": now(), "cpu": time.process_time_ns()})
 
@@ -407,22 +373,15 @@ def run(probes: list[Probe], poller: select.epoll, handlers: dict[int, Callable[
             probe.fire(now())
         if moment - flushed > FLUSH // len(probes):     # one probe at a time, so that none is held up for long
             turn, flushed = turn + 1, moment
-            flush(probes[turn % len(probes)], moment)
+            its = probes[turn % len(probes)]
+            if count := its.settled(moment):
+                write(its.block(count))
     until = now() + DRAIN
     while now() < until:
         listen(poller, handlers, until)
     for probe in probes:
-        settled, moment = probe.settled(now()), now()
-        old = sum(moment - sent >= DRAIN for sent in probe.sent)
-        if max(settled, old):
-            write(probe.block(max(settled, old)))
-
-
-def flush(probe: Probe, moment: int) -> None:
-    """Write what is settled."""
-    count = probe.settled(moment)
-    if count:
-        write(probe.block(count))
+        if count := max(probe.settled(until), sum(until - sent >= DRAIN for sent in probe.sent)):
+            write(probe.block(count))
 
 
 def listen(poller: select.epoll, handlers: dict[int, Callable[[int], None]], until: int) -> None:
@@ -432,9 +391,8 @@ def listen(poller: select.epoll, handlers: dict[int, Callable[[int], None]], unt
         if wait and not select.select([poller.fileno()], [], [], min(wait, 0.1))[0]:
             return      # epoll itself would round to whole milliseconds
     for fd, events in poller.poll(0, BATCH):
-        handler = handlers.get(fd)
-        if handler is not None:
-            handler(events)
+        if fd in handlers:      # else it was closed by one of this batch
+            handlers[fd](events)
 
 
 if __name__ == "__main__":

@@ -27,21 +27,26 @@ COUNT = int(os.environ.get("VIRTMARK_TEST_CUTS", "1"))
 SERVICE = ("198.18.7.2", 7007)
 TRIP = 0.002        # s of a round trip here, many times over
 RESPONDER = """
-import socket, sys, threading
+import os, socket, sys, threading
 where = (sys.argv[1], int(sys.argv[2]))
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 udp.bind(where)
 tcp = socket.create_server(where, backlog=1000)
+def reply(link):
+    try:
+        link.settimeout(5)
+        if link.recv(200):
+            link.send(b"HTTP/1.0 200 OK\\r\\n\\r\\n")
+    except OSError:
+        pass
+    link.close()
 def requests():
     while True:
-        link, _ = tcp.accept()
-        try:
-            link.settimeout(0.1)
-            if link.recv(200):
-                link.send(b"HTTP/1.0 200 OK\\r\\n\\r\\n")
-        except OSError:
-            pass
-        link.close()
+        threading.Thread(target=reply, args=(tcp.accept()[0],), daemon=True).start()
+try:        # an answer that is late because this machine is busy would be taken for an outage
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(40))
+except OSError:
+    pass
 threading.Thread(target=requests, daemon=True).start()
 while True:
     data, sender = udp.recvfrom(2048)
@@ -102,13 +107,15 @@ def test_each_kind_tells_how_long_a_path_was_cut(sides):
               for kind in ("icmp", "udp", "tcp", "http")]
     with service.start(["python3", "-c", RESPONDER, SERVICE[0], str(SERVICE[1])]) as server:
         await_port(lab, service, server, SERVICE[1])
-        made = planned(lab.rng, COUNT)
-        shift = time.monotonic_ns() - time.time_ns()
-        with (cuts.loaded(service, cuts.rules("eth0", made), service.prefix),
-              probing(lab, service, probes) as seen):
-            lab.clock.sleep((made[-1].end + shift) / 1e9 + 0.7 - lab.clock.now())
+        with probing(lab, service, probes) as seen:
+            made = planned(lab.rng, COUNT)
+            shift = time.monotonic_ns() - time.time_ns()
+            with cuts.loaded(service, cuts.rules("eth0", made), service.prefix):
+                lab.clock.sleep((made[-1].end + shift) / 1e9 + 0.7 - lab.clock.now())
     histories = seen.histories()
     assert [each.kind for each in histories] == ["icmp", "udp", "tcp", "http"]
+    if min(history.columns(each).sent[0] for each in histories) / 1e9 > (made[0].begin + shift) / 1e9 - 0.1:
+        pytest.skip("this machine was too busy to start the prober before the first cut")
     for each in histories:
         tell(each, made, shift)
     print("lag", judged.punctual(histories), "cpu", histories[0].labels)
