@@ -100,6 +100,21 @@ def test_demsars_critical_difference_and_the_statistic_with_ties():
     assert (found.chi2, found.p) == pytest.approx(tuple(stats.friedmanchisquare(*table.T)), rel=1e-9)
 
 
+# Demsar (2006), Table 6: AUC of four variants of C4.5. His ranks tell two shares apart that print alike (.975, voting).
+DEMSAR = np.array([
+    [.763, .768, .771, .798], [.599, .591, .590, .569], [.954, .971, .968, .967], [.628, .661, .654, .657],
+    [.882, .888, .886, .898], [.936, .931, .916, .931], [.661, .668, .609, .685], [.583, .583, .563, .625],
+    [.775, .838, .866, .875], [1, 1, 1, 1], [.940, .962, .965, .962], [.619, .666, .614, .669],
+    [.972, .981, .97501, .975], [.957, .978, .946, .970]])
+
+
+def test_demsars_mean_ranks_and_statistic():
+    found = friedman_nemenyi(DEMSAR, direction="higher")
+    assert list(found.mean_ranks.values()) == pytest.approx([3.143, 2.000, 2.893, 1.964], abs=5e-4)
+    untied = 12 * 14 / (4 * 5) * (sum(r**2 for r in found.mean_ranks.values()) - 4 * 5**2 / 4)
+    assert untied == pytest.approx(9.28, abs=0.005)
+
+
 def test_holms_step_down_example():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
