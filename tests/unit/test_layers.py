@@ -10,6 +10,7 @@ LAYERS = [
     {"harness.model"},
     {"harness.codec", "harness.protocols", "harness.registry", "harness.history", "harness.integrity",
      "harness.ledger"},
+    {"harness.probing"},
     {"harness.indicators", "harness.scenario", "harness.plan", "harness.store",
      "harness.fingerprint", "harness.telemetry", "harness.evidence", "harness.masking", "harness.progress",
      "harness.tools", "harness.surroundings", "harness.rounds", "harness.interrupts"},
