@@ -61,7 +61,7 @@ def move(domain: Any, destination: Any, there: str, uri: str, how: Migration, cl
 
     A migration that fails, or that `how.timeout` ends, is an answer: the error is what libvirt said.
     """
-    name, error = domain.name(), ""
+    name, error, arrived = domain.name(), "", None
     asked, options = flags(how, same_path=same_path), parameters(how, uri)
     start = clock.now()
     with _steered(domain, how):
@@ -69,11 +69,11 @@ def move(domain: Any, destination: Any, there: str, uri: str, how: Migration, cl
             if how.transport == "peer-to-peer":
                 domain.migrateToURI3(there, options, asked)
             else:
-                destination = domain.migrate3(destination, options, asked).connect()
+                arrived = domain.migrate3(destination, options, asked)
         except libvirt.libvirtError as problem:
             error = " ".join(str(problem).split())
     end = clock.now()
-    replies = [] if error else completed(lambda: destination.lookupByName(name).jobStats(
+    replies = [] if error else completed(lambda: (arrived or destination.lookupByName(name)).jobStats(
         libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED))
     raw = {"guest": name, "flags": asked, "parameters": options, "error": error, "replies": replies}
     return Moved(start=start, end=end, error=error, counters=counters(replies[-1]) if replies else {},

@@ -63,10 +63,22 @@ def writing(lab: Lab, guest: Machine, *, interval: float = INTERVAL, file: str =
     """
     client, program = lab.client(), witness.install(guest)
     offset = clock_offset(lab, client)
-    with (_machines.listening(lab, client, _listener, "udp") as (port, listening),
+    with (receiving(lab, client) as (port, listening),
           in_spite(guest.start(witness.write(file, client.address, port, interval, careless=careless,
                                               program=program)))):
         yield Writer(listening, file, offset)
+
+
+def receiving(lab: Lab, client: Machine) -> AbstractContextManager[tuple[int, Running]]:
+    """Have the client receive datagrams and print each with its arrival; yields the port and the program."""
+    return _machines.listening(lab, client, _listener, "udp")
+
+
+def beats(text: str, offset: float = 0.0) -> list[float]:
+    """Return when heartbeats arrived, in s, among the lines of the receiver, shifted by `offset`."""
+    found = (line.partition(" ") for line in text.splitlines())
+    return [int(stamp) / 1e9 + offset for stamp, _, said in found
+            if stamp.isdecimal() and isinstance(witness.parsed(said), witness.Beat)]
 
 
 def promises(text: str, offset: float = 0.0) -> list[Promise]:
