@@ -102,6 +102,17 @@ def compare(promises: Iterable[Promise], found: Written) -> Compared:
         durable=kept[-1].time if kept else None)
 
 
+def interleaved(promises: Iterable[Promise]) -> tuple[int, ...]:
+    """Return the epochs of which a record was acknowledged after the first of a later epoch: two copies that wrote at
+    once, which never may be."""
+    latest, found = -1, set()
+    for promise in sorted(promises, key=lambda promise: promise.time):
+        if promise.epoch < latest:
+            found.add(promise.epoch)
+        latest = max(latest, promise.epoch)
+    return tuple(sorted(found))
+
+
 def series(compared: Compared, *, fault: float | None = None, **labels: str) -> Iterator[Series]:
     """Yield the counts as series, and the recovery point where the time of a `fault` is given."""
     counts = {"acked": compared.acked, "lost": len(compared.lost), "doubtful": compared.doubtful,

@@ -69,6 +69,18 @@ def late_after(seen: Columns, interval: float) -> int:
     return round(max(ORDINARY * ordinary, 1e9 * JITTER + ordinary, 1e9 * interval))
 
 
+def slowest(history: History, until: float, *, since: float = 0.0) -> int:
+    """Return the longest latency in ns that is ordinary for a slow machine: of the probes sent before `until` (s), but
+    not in the first `since` s, in which all begins; at least `late_after`."""
+    seen = columns(history)
+    if not seen.sent.size:
+        return late_after(seen, history.interval)
+    before = (seen.sent < until * 1e9) & (seen.sent > seen.sent[0] + since * 1e9) & (seen.latency != NEVER)
+    before &= seen.sent + seen.latency < until * 1e9    # one that the event holds up is no measure of what is usual
+    longest = int(seen.latency[before].max()) if before.any() else 0
+    return max(longest, late_after(seen, history.interval))
+
+
 def answered(seen: Columns, interval: float, *, late: int | None = None) -> npt.NDArray[np.bool_]:
     """Return for each probe (n,) whether the service was there when it was sent; `late` in ns: see `late_after`."""
     late = late_after(seen, interval) if late is None else late
@@ -124,4 +136,4 @@ def _block(found: Mapping[str, Any]) -> Columns:
     return Columns(column("sent"), column("lag"), column("latency"))
 
 
-__all__ = ["Probed", "answered", "late_after", "outages", "parse", "punctual", "seen_of"]
+__all__ = ["Probed", "answered", "late_after", "outages", "parse", "punctual", "seen_of", "slowest"]

@@ -220,6 +220,14 @@ class Protects(Protocol):
         guest after `since`, in the target's clock; empty where it keeps no log."""
 
 
+@runtime_checkable
+class Managed(Protocol):
+    """Has a management interface of libvirt's kind that the client can put questions to."""
+
+    def management(self, index: int = 0) -> str:
+        """Return the URI of the interface of host `index`, as the client reaches it."""
+
+
 class Lab(Protocol):
     """What a workload may use. Every command and file that goes through it is kept as evidence."""
 
@@ -265,5 +273,5 @@ class Workload(Protocol):
 
 __all__ = [
     "Breaks", "Cleans", "Completed", "Fault", "FaultKind", "GuestSpec", "Hosted", "Injected", "Lab", "Life", "Machine",
-    "Migrates", "Migration", "Moved", "Protects", "Record", "Running", "Target", "Viewed", "Workload",
+    "Managed", "Migrates", "Migration", "Moved", "Protects", "Record", "Running", "Target", "Viewed", "Workload",
 ]

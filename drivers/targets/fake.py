@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from drivers.shell import Local, Shell
 from drivers.targets._simulated.machine import Failure, Simulated, World
-from drivers.targets._simulated.platform import KINDS, Cluster, Tenant
+from drivers.targets._simulated.platform import KINDS, MANAGER, Cluster, Tenant
 from drivers.targets._simulated.watching import Watching
 from harness.clock import FakeClock
 from harness.errors import TargetError, Unsupported
@@ -130,6 +130,11 @@ class Fake(Record, frozen=True, kw_only=True, dict=True):
         """Return what the simulated cluster noticed and did for a guest after `since`."""
         return [event for event in self._cluster.tenant(guest.address).chronicle if event.start >= since]
 
+    def management(self, index: int = 0) -> str:
+        """Return what stands for the URI of a host's daemon."""
+        self._check_host(index)
+        return f"{MANAGER}{index}"
+
     @contextmanager
     def _machine(self, name: str, identity: str, last: int, share: float, processors: int,
                  memory: int) -> Iterator[Simulated]:
@@ -147,7 +152,7 @@ class Fake(Record, frozen=True, kw_only=True, dict=True):
 
     @functools.cached_property
     def _world(self) -> World:
-        watching = Watching(self.clock.now, self._cluster.tenants, random.Random(f"{self.seed}/watching"))
+        watching = Watching(self.clock.now, self._cluster, random.Random(f"{self.seed}/watching"))
         return World(self.clock, self.seed, self.spread, self.failures, cluster=self._cluster, watching=watching)
 
     @functools.cached_property

@@ -151,6 +151,10 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
             return ()
         return _protected.chronicle(self.hosts, domain.name(), since, self.clock.now())
 
+    def management(self, index: int = 0) -> str:
+        """Return the URI of the daemon on a host."""
+        return str(self._site(index).host.uri)
+
     def clean(self) -> Sequence[str]:
         """Heal what controllers that are gone left broken, and remove their guests and files."""
         removed = _faults.mend(self) + _protected.clean(self.hosts)

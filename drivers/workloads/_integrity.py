@@ -10,7 +10,7 @@ stopped the writer is no error, and `verify` is asked of the guest that came bac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -32,22 +32,29 @@ OFFSET = "import time; print(time.monotonic_ns())"
 class Writer:
     """The writer of a guest, and what the client heard of it."""
 
-    def __init__(self, listening: Running, file: str, offset: float) -> None:
-        self._listening, self._file, self._offset = listening, file, offset
+    def __init__(self, listening: Running, writing: Running, argv: Sequence[str], file: str, offset: float) -> None:
+        self._listening, self._writing, self._argv, self._file, self._offset = listening, writing, argv, file, offset
+
+    @contextmanager
+    def again(self, guest: Machine) -> Iterator[None]:
+        """Write on in a guest that came back, as another epoch of the same file."""
+        with in_spite(guest.start([witness.install(guest), *self._argv[1:]])) as self._writing:
+            yield
 
     def promises(self) -> list[Promise]:
         """Return what was acknowledged, with times on the lab's clock; the client stops to listen."""
         return promises(self._listening.stop().stdout, self._offset)
 
     def compare(self, guest: Machine) -> Compared:
-        """Compare what was promised with what is on the disk of the guest that came back."""
-        program = witness.install(guest)
+        """Compare what was promised with what is on the disk of the guest that came back; the writer stops first."""
+        with suppress(VirtmarkError):
+            self._writing.stop()
+        promised, program = self.promises(), witness.install(guest)
         done = guest.run(witness.check(self._file, program=program), timeout=CHECK).checked()
         try:
-            found = integrity.written(done.stdout)
+            return integrity.compare(promised, integrity.written(done.stdout))
         except ValueError as error:
             raise ToolError(f"{witness.PROGRAM} on {guest.name}: {error}") from None
-        return integrity.compare(self.promises(), found)
 
     def verify(self, guest: Machine, *, fault: float | None = None, **labels: str) -> Iterator[Series]:
         """Yield the counts of the comparison, and the recovery point before the `fault` (on the lab's clock)."""
@@ -63,10 +70,10 @@ def writing(lab: Lab, guest: Machine, *, interval: float = INTERVAL, file: str =
     """
     client, program = lab.client(), witness.install(guest)
     offset = clock_offset(lab, client)
-    with (receiving(lab, client) as (port, listening),
-          in_spite(guest.start(witness.write(file, client.address, port, interval, careless=careless,
-                                              program=program)))):
-        yield Writer(listening, file, offset)
+    with receiving(lab, client) as (port, listening):
+        argv = witness.write(file, client.address, port, interval, careless=careless, program=program)
+        with in_spite(guest.start(argv)) as running:
+            yield Writer(listening, running, argv, file, offset)
 
 
 def receiving(lab: Lab, client: Machine) -> AbstractContextManager[tuple[int, Running]]:

@@ -8,58 +8,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
-import numpy as np
-
-from drivers.workloads import _integrity
-from harness import history, stats
+from drivers import witness
+from drivers.tools import stress_ng
+from drivers.workloads import _integrity, _ledger, _machines, _recovery
+from drivers.workloads._probing import Probe, probing
+from harness import integrity, ledger
 from harness.errors import Unsupported, VirtmarkError
 from harness.model import Event, History, Outcome, Record, Series
-from harness.protocols import Breaks, Fault, FaultKind, Injected, Lab, Machine, Protects, Target, Viewed
+from harness.protocols import Breaks, Fault, FaultKind, Injected, Lab, Life, Machine, Managed, Protects, Target, Viewed
 from harness.units import Seconds
 
-PATIENCE = 1.0      # s after which an echo counts as lost
+PATIENCE = 30.0     # s after which an echo counts as never answered
 GRACE = 60.0
-QUIET = 2.0         # s of echoes before the fault and after the recovery
-# Sends an ICMP echo every $2 s to $1 on an absolute schedule; prints "s NUMBER SENT LAG" and "r NUMBER LATENCY", in ns.
-_ECHOES = """
-import select, socket, struct, sys, time
-address, step = sys.argv[1], int(float(sys.argv[2]) * 1e9)
-raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-raw.setblocking(False)
-mark, number, sent = id(raw) >> 4 & 0xffff, 0, {}
-begin = time.monotonic_ns() + step
-while True:
-    due = begin + number * step
-    while (wait := due - time.monotonic_ns()) > 0:
-        if select.select([raw], [], [], wait / 1e9)[0]:
-            data, came = raw.recv(2048), time.monotonic_ns()
-            head = (data[0] & 15) * 4
-            kind, _, _, its, _ = struct.unpack("!BBHHH", data[head:head + 8])
-            if kind == 0 and its == mark:
-                which = struct.unpack("!Q", data[head + 8:head + 16])[0]
-                print("r", which, came - sent.pop(which, came), flush=True)
-    body = struct.pack("!Q", number)
-    words = struct.unpack("!8H", struct.pack("!BBHHH", 8, 0, 0, mark, number & 0xffff) + body)
-    total = sum(words)
-    total = (total >> 16) + (total & 0xffff)
-    packet = struct.pack("!BBHHH", 8, 0, ~(total + (total >> 16)) & 0xffff, mark, number & 0xffff) + body
-    sent[number] = now = time.monotonic_ns()
-    print("s", number, now, now - due, flush=True)
-    try:
-        raw.sendto(packet, (address, 0))
-    except OSError:
-        pass
-    number += 1
-"""
+QUIET = 3.0         # s of echoes before the fault and after the recovery
+QUESTIONS = 0.1     # s between questions to the management interface
+LONGEST = Seconds(3600)
+ECHO, SERVICE, MANAGEMENT = "echo", "service", "management"
+
+
+@dataclass
+class Course:
+    """How a failure went: when it began and, found by commands, ended (None: not in time), on the lab's clock."""
+
+    began: float = 0.0
+    served: float | None = None
+    copies: int = 1
+    rebooted: bool = False
+    series: list[Series] = field(default_factory=list)
 
 
 class Failover(Record, frozen=True, kw_only=True):
     """Break `fault` under a guest that began on `host`, and wait at most `within` until it serves again.
 
-    `recovery` by the platform needs a high availability of its own; "heal" waits for nothing but healing. `data`
-    "sequence" writes numbered records meanwhile and looks for them afterwards. `interval` is that of the echoes.
+    `recovery` by the platform needs a high availability of its own; "heal" holds the fault for `hold` and waits for
+    nothing but healing. `data` sequence writes numbered records meanwhile and looks for them afterwards; postgres
+    keeps a ledger on a database in the guest. `load` cpu keeps the guest busy. `interval` is that of the echoes;
+    `delay` is what a slow disk or path holds things up for.
     """
 
     needs: ClassVar[tuple[type, ...]] = (Breaks, Viewed)
@@ -69,8 +56,11 @@ class Failover(Record, frozen=True, kw_only=True):
     recovery: Literal["platform", "heal"] = "platform"
     host: int = 0
     within: Seconds = Seconds(120)
+    hold: Seconds = Seconds(5)
+    delay: Seconds = Seconds(0.5)
     interval: Seconds = Seconds(0.02)
-    data: Literal["sequence", "none"] = "sequence"
+    data: Literal["sequence", "postgres", "none"] = "sequence"
+    load: Literal["idle", "cpu"] = "idle"
 
     def __post_init__(self) -> None:
         if not 0.001 <= self.interval <= 1 <= self.within:
@@ -79,119 +69,134 @@ class Failover(Record, frozen=True, kw_only=True):
 
     def seconds(self) -> float:
         """Return how long one step takes, by what was seen of small clusters."""
-        return min(self.within, 30.0) + 2 * QUIET + 10.0
+        awaited = min(self.within, 25.0) if self.recovery == "platform" else float(self.hold) + 3.0
+        return awaited + 2 * QUIET + 8.0 + 60.0 * (self.data == "postgres")
 
     def run(self, target: Target, lab: Lab) -> Iterator[Series | Event | History]:
         """Break it once; yield outages, what was recovered and lost, and the events of the platform's log."""
-        protected = self.recovery == "platform"
-        if protected and not isinstance(target, Protects):
+        if self.recovery == "platform" and not isinstance(target, Protects):
             raise Unsupported("the target has no high availability of its own that guests could be handed to")
-        guest = lab.guest("sut", host=self.host, life="protected" if protected else "plain")
-        before = guest.run(["cat", "/proc/sys/kernel/random/boot_id"], timeout=GRACE).checked().stdout
-        place = _places(target, guest) or (self.host,)
-        client, copies = lab.client(), len(place)
-        offset = _integrity.clock_offset(lab, client)
-        script = ["python3", "-c", _ECHOES, guest.address, f"{self.interval}"]
-        with client.start(script) as echoes, ExitStack() as stack:
-            writer = stack.enter_context(_integrity.writing(lab, guest)) if self.data == "sequence" else None
-            lab.clock.sleep(QUIET)
-            with lab.fault(Fault(kind=self.fault, host=place[0]), guest) as injected:
-                began = injected.start
-                served = None
-                if protected:
-                    served, copies = self._await(target, lab, guest, client, injected)
-            if not protected:
-                served, copies = self._await(target, lab, guest, client, injected)
-            lab.clock.sleep(QUIET)
-            seen = _history(echoes.stop().stdout, lab, guest, self.interval, offset)
-            yield seen
-            yield from _outages(seen, began - lab.began, served is not None, self.fault)
-            yield from _told(target, lab, guest, began)
-            yield _number("ha.copies", "1", copies, self.fault)
-            if copies > 1:
-                yield _event(lab, "split-brain", began, Outcome.FAILED, f"{copies} copies ran at once")
-            if served is None:
-                yield _event(lab, "served", lab.clock.now(), Outcome.FAILED, f"not within {self.within:g} s")
-                return
-            yield _event(lab, "served", served, Outcome.OK, "echoes from outside, and commands")
-            after = guest.run(["cat", "/proc/sys/kernel/random/boot_id"], timeout=GRACE).checked().stdout
-            yield _number("ha.rebooted", "1", float(after != before), self.fault)
-            if writer:
-                yield from writer.verify(guest, fault=began, fault_kind=self.fault)
+        guest = lab.guest("sut", host=self.host, life=self._life())
+        boot, place = _recovery.boot_of(guest, GRACE), _recovery.places(target, guest) or (self.host,)
+        course = Course()
+        with ExitStack() as stack:
+            probes = self._probes(target, lab, guest, place[0], stack)
+            data = self._kept(lab, guest, stack)
+            if self.load == "cpu":
+                stack.enter_context(_integrity.in_spite(guest.start(
+                    stress_ng.Matrixprod(threads=1, duration=LONGEST).argv())))
+            with probing(lab, guest, probes) as seen:
+                lab.clock.sleep(QUIET)
+                self._broken(target, lab, guest, place[0], course)
+                if course.served is not None:
+                    course.rebooted = _recovery.boot_of(guest, GRACE) != boot
+                    if course.rebooted and isinstance(data, _integrity.Writer):
+                        stack.enter_context(data.again(guest))
+                lab.clock.sleep(QUIET)
+            if course.served is not None:
+                course.series += list(self._verified(lab, guest, data, course))
+        yield from self._seen(lab, seen.histories(), course)
+        yield from _recovery.told(target, lab, guest, course.began)
+        yield from self._ended(lab, course)
 
-    def _await(self, target: Target, lab: Lab, guest: Machine, client: Machine, injected: Injected
-               ) -> tuple[float | None, int]:
-        """Return when the guest was found to serve again (None: not `within`), and the most copies that ran at once."""
-        until, copies = injected.end + self.within, 0
+    def _life(self) -> Life:
+        """Return whose the guest is: one that shall outlive the daemon cannot be tied to a connection of ours."""
+        if self.recovery == "platform":
+            return "protected"
+        return "movable" if self.fault == "manager-kill" else "plain"
+
+    def _probes(self, target: Target, lab: Lab, guest: Machine, host: int, stack: ExitStack) -> list[Probe]:
+        """Return what is looked at; a program that answers is no use where the guest boots anew, for it is gone."""
+        found = [Probe("icmp", guest.address, 0, self.interval, PATIENCE, ECHO)]
+        if self.fault == "manager-kill":
+            if not isinstance(target, Managed):
+                raise Unsupported("the target has no management interface that the client could put questions to")
+            found.append(Probe("libvirt", target.management(host), 0, QUESTIONS, PATIENCE, MANAGEMENT))
+        if self.recovery == "heal":
+            program, port = witness.install(guest), _machines.free_port(lab, guest)
+            server = stack.enter_context(_integrity.in_spite(guest.start(witness.serve(port, program=program))))
+            _machines.await_port(lab, guest, server, port, patience=GRACE)
+            found.append(Probe("udp", guest.address, port, self.interval, PATIENCE, SERVICE))
+        return found
+
+    def _kept(self, lab: Lab, guest: Machine, stack: ExitStack) -> _integrity.Writer | _ledger.Keeper | None:
+        """Begin to write what is looked for afterwards."""
+        if self.data == "sequence":
+            return stack.enter_context(_integrity.writing(lab, guest))
+        if self.data == "postgres":
+            port = stack.enter_context(_ledger.database(lab, guest))
+            return stack.enter_context(_ledger.keeping(lab, guest.address, port))
+        return None
+
+    def _broken(self, target: Target, lab: Lab, guest: Machine, host: int, course: Course) -> None:
+        """Break it and wait until the guest serves again."""
+        fault = Fault(kind=self.fault, host=host, delay=self.delay)
+        if self.recovery == "platform":
+            with lab.fault(fault, guest) as injected:
+                course.began = injected.start
+                self._await(target, lab, guest, injected, course)
+            return
+        with lab.fault(fault, guest) as injected:
+            course.began = injected.start
+            lab.clock.sleep(self.hold)
+        self._await(target, lab, guest, injected, course)
+
+    def _await(self, target: Target, lab: Lab, guest: Machine, injected: Injected, course: Course) -> None:
+        """Wait until the guest is found to serve again, and count the copies of it that run meanwhile."""
+        client, until = lab.client(), (injected.healed or injected.end) + self.within
         while lab.clock.now() < until:
-            copies = max(copies, len(_places(target, guest)))
+            course.copies = max(course.copies, len(_recovery.places(target, guest)))
             heard = client.run(["ping", "-n", "-c", "1", "-W", "1", guest.address], timeout=GRACE)
             if not heard.code:
                 now = lab.clock.now()
                 with suppress(VirtmarkError):
                     guest.run(["true"], timeout=GRACE).checked()
-                    return now, copies
+                    course.served = now
+                    return
             lab.clock.sleep(0.1)
-        return None, copies
 
+    def _verified(self, lab: Lab, guest: Machine, data: _integrity.Writer | _ledger.Keeper | None, course: Course
+                  ) -> Iterator[Series]:
+        """Yield what became of the data."""
+        if isinstance(data, _integrity.Writer):
+            yield from data.verify(guest, fault=course.began, fault_kind=self.fault)
+            promises, now = data.promises(), lab.clock.now()
+            if not course.rebooted:
+                yield from _recovery.silence(promises, course.began, now, _integrity.INTERVAL, self.fault)
+            yield _recovery.number("ha.interleaved", "1", len(integrity.interleaved(promises)), self.fault)
+        if isinstance(data, _ledger.Keeper):
+            with _ledger.database(lab, guest) as port:
+                judged = data.judge(lab.client(), guest.address, port)
+            yield from ledger.series(judged, fault_kind=self.fault)
+            if judged.reason:
+                yield Series(metric="ha.broken-word", unit="1", values=(1.0,), labels={"reason": judged.reason})
 
-def _places(target: Any, guest: Any) -> tuple[int, ...]:
-    """Return the hosts on which a guest runs; () where the target cannot tell."""
-    if not hasattr(target, "whereabouts"):
-        return ()
-    return tuple(target.whereabouts(getattr(guest, "machine", guest)))
+    def _seen(self, lab: Lab, histories: list[History], course: Course) -> Iterator[Series | Event | History]:
+        """Yield the histories, and the longest outage that each saw."""
+        fault = course.began - lab.began
+        for each in histories:
+            yield each
+            outage, ended = _recovery.longest(each, fault), course.served is not None
+            if each.probe == MANAGEMENT:
+                yield from _recovery.lasted("ha.management", outage, each.interval, self.fault)
+            elif ended and each.probe == SERVICE:
+                yield from _recovery.lasted("ha.service", outage, each.interval, self.fault)
+            elif ended and each.probe == ECHO:
+                yield from _recovery.lasted("ha.rto", outage, each.interval, self.fault)
+                if course.rebooted and outage:
+                    yield _recovery.happened(lab, "booted", lab.began + outage.start_s + outage.est_s, Outcome.OK,
+                                             "its network answers again")
 
-
-def _told(target: Any, lab: Lab, guest: Any, began: float) -> Iterator[Event]:
-    """Yield what the platform's own log tells, on the clock of the step."""
-    if isinstance(target, Protects):
-        for event in target.chronicle(getattr(guest, "machine", guest), began):
-            yield _event(lab, event.action, event.start, event.outcome, event.detail)
-
-
-def _history(text: str, lab: Lab, guest: Machine, interval: float, offset: float) -> History:
-    """Return the echoes that the client's script printed, on the clock of the step."""
-    sent: dict[int, tuple[int, int]] = {}
-    latency: dict[int, int] = {}
-    for line in text.splitlines():
-        match line.split():
-            case ["s", number, when, lag]:
-                sent[int(number)] = int(when), int(lag)
-            case ["r", number, took]:
-                latency[int(number)] = int(took)
-    shift = round((offset - lab.began) * 1e9)
-    columns = history.Columns(
-        np.array([when + shift for when, _ in sent.values()], dtype=np.int64),
-        np.array([lag for _, lag in sent.values()], dtype=np.int64),
-        np.array([latency.get(number, history.NEVER) for number in sent], dtype=np.int64))
-    return history.made(columns, probe="echo", kind="icmp", machine=guest.name, interval=interval, patience=PATIENCE)
-
-
-def _outages(seen: History, fault: float, recovered: bool, kind: str) -> Iterator[Series]:
-    """Yield the longest outage after the fault (s, with its bounds), 0 if no echo was lost; none if it did not end."""
-    columns = history.columns(seen)
-    ok = (columns.latency >= 0) & (columns.latency <= PATIENCE * 1e9)
-    if recovered and ok.any():  # the first echo waits for the address, and the last ones lost their listener
-        answered = np.flatnonzero(ok)
-        columns = history.Columns(*(each[answered[0]:answered[-1] + 1] for each in columns))
-        ok = ok[answered[0]:answered[-1] + 1]
-    found = [each for each in stats.outage_from_probes(columns.sent, ok, round(seen.interval * 1e9))
-             if each.start_s + each.est_s >= fault]
-    yield _number("ha.recovered", "1", float(recovered), kind)
-    if not recovered:
-        return
-    longest = max(found, key=lambda each: each.est_s, default=None)
-    bounds = (longest.est_s, longest.lo_s, longest.hi_s) if longest else (0.0, 0.0, 2 * seen.interval)
-    if not all(map(np.isfinite, bounds)):
-        return
-    for name, value in zip(("rto", "rto.low", "rto.high"), bounds, strict=True):
-        yield _number(f"ha.{name}", "s", value, kind)
-
-
-def _event(lab: Lab, action: str, when: float, outcome: Outcome, detail: str) -> Event:
-    at = when - lab.began
-    return Event(actor="ha", action=action, start=at, end=at, outcome=outcome, detail=detail)
-
-
-def _number(metric: str, unit: str, value: float, kind: str) -> Series:
-    return Series(metric=metric, unit=unit, values=(float(value),), labels={"fault": kind})
+    def _ended(self, lab: Lab, course: Course) -> Iterator[Series | Event]:
+        """Yield what became of the guest."""
+        yield _recovery.number("ha.recovered", "1", float(course.served is not None), self.fault)
+        yield _recovery.number("ha.copies", "1", course.copies, self.fault)
+        if course.copies > 1:
+            yield _recovery.happened(lab, "split-brain", course.began, Outcome.FAILED,
+                                     f"{course.copies} copies ran at once")
+        if course.served is None:
+            yield _recovery.happened(lab, "served", lab.clock.now(), Outcome.FAILED, f"not within {self.within:g} s")
+            return
+        yield _recovery.happened(lab, "served", course.served, Outcome.OK, "echoes from outside, and commands")
+        yield _recovery.number("ha.rebooted", "1", float(course.rebooted), self.fault)
+        yield from course.series

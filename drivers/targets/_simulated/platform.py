@@ -25,6 +25,8 @@ FENCING = 1.0           # s
 RESTART = 0.8           # s from the decision until the guest boots
 INJECTION = 0.01        # s
 HEALING = 0.2           # s
+MANAGER = "simulated://"
+REVIVAL = 1.5           # s until a management daemon that was killed answers again
 FAILOVER = 0.03         # s without packets when one of two links goes down
 SPREAD = 0.15           # of the logarithm of each of these
 KINDS = {
@@ -45,6 +47,7 @@ class Down:
     start: float
     end: float = math.inf
     boots: bool = False     # it is another boot of the guest that answers afterwards
+    held: bool = False      # what came meanwhile is answered afterwards
 
 
 @dataclass
@@ -75,6 +78,7 @@ class Cluster:
     rng: random.Random
     hosts: int
     dark: set[int] = field(default_factory=set)
+    managers: list[tuple[int, Down]] = field(default_factory=list)
     tenants: dict[str, Tenant] = field(default_factory=dict)
 
     def tenant(self, address: str) -> Tenant:
@@ -97,7 +101,7 @@ class Cluster:
         elif to in self.dark:
             error = f"host {to}: unable to connect"
         else:
-            guest.down.append(Down(end - downtime, end))
+            guest.down.append(Down(end - downtime, end, held=True))
             guest.host = to
         counters = {} if error else {
             "total": total, "downtime": downtime, "setup": setup, "transferred": sent, "memory": sent, "disk": 0.0,
@@ -116,6 +120,8 @@ class Cluster:
         mine = [(each, self._strike(each, fault, start)) for each in hit]
         if fault.kind == "host-power-off":
             self.dark.add(fault.host)
+        if fault.kind == "manager-kill":
+            self.managers.append((fault.host, Down(start, start + self._around(REVIVAL))))
         try:
             yield injected
         finally:
@@ -139,7 +145,7 @@ class Cluster:
             guest.delay = fault.delay
         if fault.kind not in (*FATAL, *WHILE_IT_LASTS, "host-power-off", "link-down"):
             return None
-        down = Down(now)
+        down = Down(now, held=fault.kind == "guest-hang")
         guest.down.append(down)
         if fault.kind == "link-down":
             down.end = now + self._around(FAILOVER)

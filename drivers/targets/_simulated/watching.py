@@ -1,4 +1,4 @@
-"""Simulated programs that watch guests from outside and inside: echoes, the sequence writer and who hears of it.
+"""Simulated programs that watch guests from outside and inside: the prober, the sequence writer and who hears of it.
 
 What they print is computed when they end, from when their guest was there (see `platform`).
 """
@@ -8,14 +8,18 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from drivers import witness
-from drivers.targets._simulated.platform import Tenant
+from drivers import probe, witness
+from drivers.targets._simulated.platform import MANAGER, Cluster, Tenant
 from drivers.targets._simulated.world import Answer
+from harness.history import NEVER
 
 ROUND_TRIP = 0.0006     # s
+PROBER = Path(probe.__file__).read_text()
 LATE = 0.00005          # s by which a send is late
 BOOT_ID = ["cat", "/proc/sys/kernel/random/boot_id"]
 
@@ -44,7 +48,7 @@ class Watching:
     """What all watchers of one platform know of each other."""
 
     now: Callable[[], float]
-    tenants: dict[str, Tenant]
+    cluster: Cluster
     rng: random.Random
     writers: list[Writing] = field(default_factory=list)
 
@@ -54,34 +58,65 @@ class Watching:
             code, rest = argv[argv.index("-c") + 1], argv[argv.index("-c") + 2:]
             if code == "import time; print(time.monotonic_ns())":
                 return Answer(stdout=f"{self.now() * 1e9:.0f}\n")
-            if "IPPROTO_ICMP" in code:
-                return self._echoes(rest[0], float(rest[1]))
+            if "boot_id" in code and "monotonic_ns" in code and not rest:
+                return Answer(stdout=f"simulated {self.now() * 1e9:.0f}\n")
+            if code == PROBER:
+                return self._probes(json.loads(rest[0])["probes"])
             if "SO_TIMESTAMPNS" in code:
                 return Answer(seconds=math.inf, listens=int(rest[0]), ending=lambda: self._heard(int(rest[0])))
-        if argv[0] == witness.PROGRAM and address in self.tenants:
-            return self._witness(argv[1:], self.tenants[address])
-        if list(argv) == BOOT_ID and address in self.tenants:
-            guest = self.tenants[address]
+        if argv[0] == witness.PROGRAM and address in self.cluster.tenants:
+            return self._witness(argv[1:], self.cluster.tenants[address])
+        if list(argv) == BOOT_ID and address in self.cluster.tenants:
+            guest = self.cluster.tenants[address]
             boots = sum(math.isfinite(each.end) and each.boots for each in guest.down)
             return Answer(stdout=f"{guest.address}-{boots}\n")
         return None
 
-    def _echoes(self, address: str, interval: float) -> Answer:
-        """Send for as long as it is let, then tell what came back."""
-        began, guest = self.now(), self.tenants[address]
+    def _probes(self, specs: Sequence[Mapping[str, Any]]) -> Answer:
+        """Probe for as long as it is let, then tell what came back, as the prober does."""
+        began = self.now()
 
         def ending() -> str:
-            lines = []
-            for number in range(int((self.now() - began) / interval)):
-                due = began + number * interval
-                late = self.rng.expovariate(1 / LATE)
-                lines.append(f"s {number} {(due + late) * 1e9:.0f} {late * 1e9:.0f}")
-                if guest.answers(due) and self.rng.random() >= guest.loss:
-                    trip = ROUND_TRIP * math.exp(self.rng.gauss(0, 0.2)) + guest.delay
-                    lines.append(f"r {number} {trip * 1e9:.0f}")
-            return "\n".join([*lines, ""])
+            head = {"boot": "simulated", "monotonic": round(began * 1e9), "realtime": round(began * 1e9),
+                    "cpu": 0, "scheduler": "simulated"}
+            blocks = [self._block(each, began + index * each["interval"] / len(specs))
+                      for index, each in enumerate(specs)]
+            lines = [head, *blocks, {"end": round(self.now() * 1e9), "cpu": 0}]
+            return "".join(f"{json.dumps(line)}\n" for line in lines)
 
         return Answer(seconds=math.inf, ending=ending)
+
+    def _block(self, spec: Mapping[str, Any], first: float) -> dict[str, Any]:
+        """Return the columns of one probe from `first` until now."""
+        interval, rows = spec["interval"], []
+        count = max(0, int((self.now() - first) / interval)) if spec["kind"] != "listen" else 0
+        for number in range(count):
+            due = first + number * interval
+            late = min(self.rng.expovariate(1 / LATE), interval / 2)
+            took = self._latency(spec, due, first)
+            rows.append((round((due + late) * 1e9), round(late * 1e9), NEVER if took is None else round(took * 1e9)))
+        columns = zip(("sent", "lag", "latency"), zip(*rows, strict=True) if rows else ((), (), ()), strict=True)
+        return {"probe": spec["name"], "first": 0, "count": count, **{k: probe.packed(list(v)) for k, v in columns}}
+
+    def _latency(self, spec: Mapping[str, Any], due: float, began: float) -> float | None:
+        """Return how long a probe that is sent at `due` waits for its answer; None if there is none in time."""
+        trip, held = ROUND_TRIP * math.exp(self.rng.gauss(0, 0.2)), 0.0
+        if spec["kind"] == "libvirt":
+            index = int(spec["address"].removeprefix(MANAGER))
+            return None if any(h == index and d.start <= due < d.end for h, d in self.cluster.managers) else trip
+        guest = self.cluster.tenants.get(spec["address"])
+        if guest is None:
+            return trip if spec["kind"] == "disk" else None
+        for each in guest.down:
+            if spec["kind"] != "icmp" and each.boots and began <= each.start <= due:
+                return None     # the program that answered is gone with the boot
+            if each.start <= due < each.end:
+                if not each.held or not math.isfinite(each.end) or each.end > self.now():
+                    return None
+                held = max(held, each.end - due)
+        if self.rng.random() < guest.loss or held > spec["patience"]:
+            return None
+        return held + trip + guest.delay
 
     def _witness(self, words: Sequence[str], guest: Tenant) -> Answer:
         if words[0] == "version":
@@ -93,6 +128,8 @@ class Watching:
             total = sum(last + 1 for _, _, last in runs)
             found = {"records": total, "torn": 0, "runs": runs, "bytes": total * 64}
             return Answer(stdout=f"{json.dumps(found)}\n", seconds=0.1)
+        if words[0] == "serve":
+            return Answer(seconds=math.inf, listens=int(words[1]), ending=str)
         if words[0] == "write":
             writing = Writing(guest, words[1], int(words[3]), max(int(words[4]) / 1e6, 0.001), self.now())
             self.writers.append(writing)

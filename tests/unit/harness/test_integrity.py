@@ -93,3 +93,9 @@ def test_series_tell_of_lost_data_as_a_reason():
 def test_what_is_no_answer_of_the_verifier_is_said(text):
     with pytest.raises(ValueError, match="check: "):
         integrity.written(text)
+
+
+@pytest.mark.parametrize(("epochs", "found"), [
+    ([1, 1, 2, 2], ()), ([1, 2, 1, 2], (1,)), ([], ()), ([3], ()), ([1, 3, 2, 1], (1, 2))])
+def test_epochs_that_are_acknowledged_in_turn_are_two_writers(epochs, found):
+    assert integrity.interleaved(Promise(epoch, n, float(n)) for n, epoch in enumerate(epochs)) == found
