@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from harness import stats
-from harness.indicators.base import Evaluated, Indicator, Method, finished, pick
+from harness import probing, stats
+from harness.indicators.base import Evaluated, Gate, Indicator, Method, finished, pick
 from harness.model import Status, StepResult
 from harness.stats.inputs import About
-from harness.stats.records import Direction, Estimate, StatsPolicy
+from harness.stats.records import Check, Direction, Estimate, StatsPolicy
 
 T = TypeVar("T")
 SHARE = 0.95    # of all events that a tolerance bound speaks for
@@ -56,7 +56,13 @@ def fine(results: Sequence[StepResult]) -> str:
     return ""
 
 
-def times(of: Times, fail: Trouble = fine, **row: Any) -> Indicator:
+def on_time(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check, ...]:
+    """Return whether the probers of all steps kept their time; nothing where there was none."""
+    seen = [history for result in results for history in result.histories]
+    return (probing.punctual(seen),) if seen else ()
+
+
+def times(of: Times, fail: Trouble = fine, gates: Sequence[Gate] = (), **row: Any) -> Indicator:
     """Return the indicator of how long events take: the geometric mean over rounds, each scored by that of its events.
 
     Where an event never ended, or took no time, the estimate is that of `worst`.
@@ -70,22 +76,22 @@ def times(of: Times, fail: Trouble = fine, **row: Any) -> Indicator:
         scores = {turn: stats.gm_ci([event.value for event in its], policy=policy).estimate if _usual(its) else
                   max(event.value for event in its) for turn, its in found.items()}
         if not _usual(events):
-            return _done(bound, scores, results, policy, said, fail(results))
+            return _done(bound, scores, results, policy, said, fail(results), gates)
         width = max(event.high - event.low for event in events)
         about["u_b"] = {"spacing of probes": width / math.sqrt(24)} if 0 < width < math.inf else {}
-        return _done(stats.gm_ci(list(scores.values()), **about), scores, results, policy, said, fail(results))
+        return _done(stats.gm_ci(list(scores.values()), **about), scores, results, policy, said, fail(results), gates)
 
     return Indicator(evaluate=evaluate, **row)
 
 
-def worst(of: Times, fail: Trouble = fine, **row: Any) -> Indicator:
+def worst(of: Times, fail: Trouble = fine, gates: Sequence[Gate] = (), **row: Any) -> Indicator:
     """Return the indicator of what 95 % of all events stay below: a bound on both sides, from the bounds of each."""
 
     def evaluate(results: Sequence[StepResult], policy: StatsPolicy) -> Evaluated:
         found = _by_round(results, of)
         bound, said = _bound([event for its in found.values() for event in its], len(found), _about(row, policy))
         scores = {turn: max(event.value for event in its) for turn, its in found.items()}
-        return _done(bound, scores, results, policy, said, fail(results))
+        return _done(bound, scores, results, policy, said, fail(results), gates)
 
     return Indicator(evaluate=evaluate, **row)
 
@@ -108,7 +114,7 @@ def lost(of: Tallied, fail: Trouble = fine, **row: Any) -> Indicator:
     return Indicator(evaluate=evaluate, **row)
 
 
-def available(of: Exposed, fail: Trouble = fine, **row: Any) -> Indicator:
+def available(of: Exposed, fail: Trouble = fine, gates: Sequence[Gate] = (), **row: Any) -> Indicator:
     """Return the indicator of availability under the failures that were made, from up time and every time down."""
 
     def evaluate(results: Sequence[StepResult], policy: StatsPolicy) -> Evaluated:
@@ -118,7 +124,7 @@ def available(of: Exposed, fail: Trouble = fine, **row: Any) -> Indicator:
         up = math.fsum(each.up for each in found.values())
         estimate = stats.availability(up, downs, len(downs), **_about(row, policy))
         scores = {turn: each.up / (each.up + math.fsum(each.downs)) for turn, each in found.items()}
-        return _done(estimate, scores, results, policy, (), fail(results))
+        return _done(estimate, scores, results, policy, (), fail(results), gates)
 
     return Indicator(evaluate=evaluate, **row)
 
@@ -190,7 +196,7 @@ def _about(row: Mapping[str, Any], policy: StatsPolicy) -> About:
 
 
 def _done(estimate: Estimate, scores: Mapping[int, float], results: Sequence[StepResult], policy: StatsPolicy,
-          said: Sequence[str], fail: str) -> Evaluated:
+          said: Sequence[str], fail: str, gates: Sequence[Gate] = ()) -> Evaluated:
     estimate = dataclasses.replace(estimate, warnings=(*estimate.warnings, *said))
-    made = finished(estimate, scores, Method(score=lambda result: math.nan), results, policy)
+    made = finished(estimate, scores, Method(score=lambda result: math.nan, gates=gates), results, policy)
     return dataclasses.replace(made, fail=fail)
