@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from analysis.rows import Material, Party, clean
-from harness.history import columns
+from harness import probing
 from harness.model import Event, History, Outcome, StepResult
-from harness.stats.outages import Outage, outage_from_probes
+from harness.stats.outages import Outage
 
 BEGINS = ("fault", "migration")
+SETTLING = 1.0      # s in which a prober finds its way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +71,13 @@ class Episode:
 
 
 def episodes(material: Material) -> tuple[Episode, ...]:
-    """Return the episodes of all runs in order."""
-    return tuple(episode for run in material.runs for result in run.results
-                 for episode in _of_step(result, material.party(run.plan.target)))
+    """Return the episodes of all runs in order; they are found once and kept with the material, for charts and tables
+    each ask for them, and histories are long."""
+    kept: dict[str, tuple[Episode, ...]] = material.__dict__
+    if "episodes" not in kept:
+        kept["episodes"] = tuple(episode for run in material.runs for result in run.results
+                                 for episode in _of_step(result, material.party(run.plan.target)))
+    return kept["episodes"]
 
 
 def _of_step(result: StepResult, party: Party) -> Iterator[Episode]:
@@ -80,7 +85,7 @@ def _of_step(result: StepResult, party: Party) -> Iterator[Episode]:
                     key=lambda event: event.start)
     if not begins:
         return
-    outages = [(history, _outages(history)) for history in result.histories]
+    outages = [(history, _outages(history, begins[0].start)) for history in result.histories]
     lost = [value for series in result.series if series.metric == "integrity.lost" for value in series.values]
     ends = [*(later.start for _, later in pairwise(begins)), math.inf]
     for number, (event, end) in enumerate(zip(begins, ends, strict=True), 1):
@@ -99,10 +104,8 @@ def _mark(event: Event, start: float) -> Mark:
     return Mark(name=clean(event.action), at=event.end - start, fine=event.outcome is Outcome.OK)
 
 
-def _outages(history: History) -> list[Outage]:
-    seen = columns(history)
-    answered = (seen.latency >= 0) & (seen.latency <= history.patience * 1e9)
-    return outage_from_probes(seen.sent, answered, round(history.interval * 1e9))
+def _outages(history: History, first: float) -> list[Outage]:
+    return probing.outages(history, late=probing.slowest(history, first, since=SETTLING))
 
 
 def _seen(history: History, outages: Sequence[Outage], start: float, end: float) -> Seen:

@@ -86,7 +86,7 @@ class Row(Record, frozen=True, kw_only=True):
         return tuple(dict.fromkeys((*self.reasons, *self.warnings)))
 
 
-class Material(Record, frozen=True, kw_only=True):
+class Material(Record, frozen=True, kw_only=True, dict=True):
     """All that a report is made of: parties in order, rows in order, runs, and the folder of each run if known."""
 
     parties: tuple[Party, ...]

@@ -10,7 +10,7 @@ from analysis import charts, report, tables
 from analysis.episodes import episodes
 from analysis.rows import material
 from analysis.words import Words
-from harness import history
+from harness import history, probing
 from harness.model import Event, Outcome, Series, Status, StepResult
 
 FAULT = 5.0
@@ -104,3 +104,21 @@ def test_the_page_tells_every_event_and_shows_lost_records(made_up):
     assert page.count("host-power-off") == 16
     assert page.count('<td class="num bad">1</td>') == 2
     assert '<span class="soft">icmp sut</span> never' in page
+
+
+def test_histories_are_read_once_for_all_charts_and_tables(made_up, monkeypatch):
+    gathered, read, whole = material(runs(made_up, 1, 2), []), [], probing.outages
+    monkeypatch.setattr(probing, "outages", lambda history, late: read.append(history) or whole(history, late=late))
+    assert episodes(gathered) is episodes(gathered)
+    report.html(gathered, [], None, Words())
+    assert len(read) == 4
+
+
+def test_a_guest_that_was_paused_answers_late_and_was_away_all_the_time(made_up):
+    sent = (np.arange(0, 20, 0.02) * 1e9).astype(np.int64)
+    held = np.clip(8.0 - sent / 1e9, 0.0, 3.0) * (sent >= FAULT * 1e9) * 1e9
+    paused = history.made(history.Columns(sent, np.zeros_like(sent), (held + 400_000).astype(np.int64)), probe="icmp",
+                          kind="icmp", machine="sut", interval=0.02, patience=30.0)
+    step = msgspec.structs.replace(broken(made_up, "target-0", 0, 0.0), histories=(paused,))
+    run = msgspec.structs.replace(runs(made_up, 1)[0], results=(step,))
+    assert episodes(material([run], []))[0].seen[0].value == pytest.approx(3.0, abs=0.02)
