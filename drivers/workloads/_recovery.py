@@ -36,7 +36,7 @@ def told(target: Any, lab: Lab, guest: Any, began: float) -> Iterator[Event]:
     """Yield what the platform's own log tells since `began`, on the clock of the step."""
     if isinstance(target, Protects):
         for event in target.chronicle(getattr(guest, "machine", guest), began):
-            yield happened(lab, event.action, event.start, event.outcome, event.detail)
+            yield happened(lab, event.action, event.end, event.outcome, event.detail)
 
 
 def happened(lab: Lab, action: str, when: float, outcome: Outcome, detail: str) -> Event:
