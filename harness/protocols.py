@@ -222,10 +222,13 @@ class Protects(Protocol):
 
 @runtime_checkable
 class Managed(Protocol):
-    """Has a management interface of libvirt's kind that the client can put questions to."""
+    """Has a management interface of libvirt's kind, of which it can be asked whether it answers."""
 
     def management(self, index: int = 0) -> str:
-        """Return the URI of the interface of host `index`, as the client reaches it."""
+        """Return the URI of the interface of host `index`."""
+
+    def manager(self) -> AbstractContextManager[Machine]:
+        """Yield the machine from which that URI is reached, with libvirt's Python module or virsh on it."""
 
 
 class Lab(Protocol):

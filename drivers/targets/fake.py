@@ -135,6 +135,10 @@ class Fake(Record, frozen=True, kw_only=True, dict=True):
         self._check_host(index)
         return f"{MANAGER}{index}"
 
+    def manager(self) -> AbstractContextManager[Machine]:
+        """Yield the client, from which that is reached."""
+        return self.client()
+
     @contextmanager
     def _machine(self, name: str, identity: str, last: int, share: float, processors: int,
                  memory: int) -> Iterator[Simulated]:

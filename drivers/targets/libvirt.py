@@ -10,10 +10,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import os
+import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import libvirt
@@ -154,6 +157,12 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
     def management(self, index: int = 0) -> str:
         """Return the URI of the daemon on a host."""
         return str(self._site(index).host.uri)
+
+    @contextmanager
+    def manager(self) -> Iterator[Shell]:
+        """Yield the controller itself, which has what it takes to speak to libvirt."""
+        path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+        yield Local("controller", environment={"PATH": path})
 
     def clean(self) -> Sequence[str]:
         """Heal what controllers that are gone left broken, and remove their guests and files."""

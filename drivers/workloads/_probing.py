@@ -95,11 +95,12 @@ class Seen:
 
 
 @contextmanager
-def probing(lab: Lab, machine: Machine, probes: Sequence[Probe]) -> Iterator[Seen]:
-    """Look at `machine` from the client until the context ends; ToolError where the client cannot."""
+def probing(lab: Lab, machine: Machine, probes: Sequence[Probe], client: Machine | None = None) -> Iterator[Seen]:
+    """Look at `machine` from the client (the lab's own unless another is given) until the context ends; ToolError
+    where that cannot."""
     if len({named(each) for each in probes}) < len(probes):
         raise ValueError("probes of one prober need names that differ")
-    client = lab.client()
+    client = client or lab.client()
     seen = Seen(lab, client, machine, probes)
     spec = {"probes": [{**asdict(each), "name": named(each)} for each in probes]}
     with client.start(["python3", "-c", SOURCE.read_text(), json.dumps(spec)]) as running:

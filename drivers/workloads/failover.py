@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 from drivers import witness
 from drivers.tools import stress_ng
 from drivers.workloads import _integrity, _ledger, _machines, _recovery
-from drivers.workloads._probing import Probe, probing
+from drivers.workloads._probing import Probe, Seen, probing
 from harness import integrity, ledger
 from harness.errors import Unsupported, VirtmarkError
 from harness.model import Event, History, Outcome, Record, Series
@@ -80,7 +80,8 @@ class Failover(Record, frozen=True, kw_only=True):
         boot, place = _recovery.boot_of(guest, GRACE), _recovery.places(target, guest) or (self.host,)
         course = Course()
         with ExitStack() as stack:
-            probes = self._probes(target, lab, guest, place[0], stack)
+            probes = self._probes(lab, guest, stack)
+            asked = self._asked(target, lab, guest, place[0], stack)
             data = self._kept(lab, guest, stack)
             if self.load == "cpu":
                 stack.enter_context(_integrity.in_spite(guest.start(
@@ -95,7 +96,7 @@ class Failover(Record, frozen=True, kw_only=True):
                 lab.clock.sleep(QUIET)
             if course.served is not None:
                 course.series += list(self._verified(lab, guest, data, course))
-        yield from self._seen(lab, seen.histories(), course)
+        yield from self._seen(lab, [*seen.histories(), *(asked.histories() if asked else ())], course)
         yield from _recovery.told(target, lab, guest, course.began)
         yield from self._ended(lab, course)
 
@@ -105,19 +106,24 @@ class Failover(Record, frozen=True, kw_only=True):
             return "protected"
         return "movable" if self.fault == "manager-kill" else "plain"
 
-    def _probes(self, target: Target, lab: Lab, guest: Machine, host: int, stack: ExitStack) -> list[Probe]:
+    def _probes(self, lab: Lab, guest: Machine, stack: ExitStack) -> list[Probe]:
         """Return what is looked at; a program that answers is no use where the guest boots anew, for it is gone."""
         found = [Probe("icmp", guest.address, 0, self.interval, PATIENCE, ECHO)]
-        if self.fault == "manager-kill":
-            if not isinstance(target, Managed):
-                raise Unsupported("the target has no management interface that the client could put questions to")
-            found.append(Probe("libvirt", target.management(host), 0, QUESTIONS, PATIENCE, MANAGEMENT))
         if self.recovery == "heal":
             program, port = witness.install(guest), _machines.free_port(lab, guest)
             server = stack.enter_context(_integrity.in_spite(guest.start(witness.serve(port, program=program))))
             _machines.await_port(lab, guest, server, port, patience=GRACE)
             found.append(Probe("udp", guest.address, port, self.interval, PATIENCE, SERVICE))
         return found
+
+    def _asked(self, target: Target, lab: Lab, guest: Machine, host: int, stack: ExitStack) -> Seen | None:
+        """Begin to put questions to the management interface of a host, where it is what fails."""
+        if self.fault != "manager-kill":
+            return None
+        if not isinstance(target, Managed):
+            raise Unsupported("the target has no management interface that could be asked")
+        questions = [Probe("libvirt", target.management(host), 0, QUESTIONS, PATIENCE, MANAGEMENT)]
+        return stack.enter_context(probing(lab, guest, questions, stack.enter_context(target.manager())))
 
     def _kept(self, lab: Lab, guest: Machine, stack: ExitStack) -> _integrity.Writer | _ledger.Keeper | None:
         """Begin to write what is looked for afterwards."""

@@ -69,7 +69,7 @@ def test_a_killed_daemon_is_away_and_its_guests_are_not(place):
     manager = place.target._cluster.managers[0][1]
     assert numbers["ha.management.low"] <= manager.end - manager.start <= numbers["ha.management.high"]
     assert (numbers["ha.rto"], numbers["ha.service"], numbers["ha.rebooted"]) == (0, 0, 0)
-    assert [each.probe for each in seen] == ["echo", "management", "service"]
+    assert [each.probe for each in seen] == ["echo", "service", "management"]
 
 
 def test_a_guest_that_stood_still_is_seen_whole(place):
