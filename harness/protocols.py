@@ -212,6 +212,18 @@ class Breaks(Protocol):
 
 
 @runtime_checkable
+class Cuts(Protocol):
+    """Cuts the path from the client to a guest at planned times, for exact durations: a truth to hold probes to."""
+
+    def cut(self, guest: Machine, windows: Sequence[tuple[float, float]]
+            ) -> AbstractContextManager[Sequence[tuple[float, float]]]:
+        """Plan cuts, each from begin to end on the target's clock, all still to come; yield when they exactly are.
+
+        Leaving the context removes what is still to come. Unsupported where the path is not the target's to cut.
+        """
+
+
+@runtime_checkable
 class Protects(Protocol):
     """Has a high availability of its own, which takes care of `protected` guests."""
 
@@ -257,6 +269,10 @@ class Lab(Protocol):
     def fault(self, fault: Fault, guest: Machine | None = None) -> AbstractContextManager[Injected]:
         """Inject a fault, which becomes an event of the step, and heal it at the end; see `Breaks`."""
 
+    def cut(self, guest: Machine, windows: Sequence[tuple[float, float]]
+            ) -> AbstractContextManager[Sequence[tuple[float, float]]]:
+        """Cut the client's path to a guest at planned times; those that are over become events; see `Cuts`."""
+
     def keep(self, name: str, data: bytes, source: str) -> None:
         """Keep bytes as evidence: a file `name`, and where they come from."""
 
@@ -275,6 +291,7 @@ class Workload(Protocol):
 
 
 __all__ = [
-    "Breaks", "Cleans", "Completed", "Fault", "FaultKind", "GuestSpec", "Hosted", "Injected", "Lab", "Life", "Machine",
-    "Managed", "Migrates", "Migration", "Moved", "Protects", "Record", "Running", "Target", "Viewed", "Workload",
+    "Breaks", "Cleans", "Completed", "Cuts", "Fault", "FaultKind", "GuestSpec", "Hosted", "Injected", "Lab", "Life",
+    "Machine", "Managed", "Migrates", "Migration", "Moved", "Protects", "Record", "Running", "Target", "Viewed",
+    "Workload",
 ]

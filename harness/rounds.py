@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from harness.evidence import Call, Recorded, Recorder
 from harness.model import Event, GuestSize, Outcome
 from harness.protocols import (
     Breaks,
+    Cuts,
     Fault,
     GuestSpec,
     Hosted,
@@ -163,6 +164,21 @@ class StepLab:
         finally:
             if injected is not None:
                 self._tell(fault, injected)
+
+    @contextmanager
+    def cut(self, guest: Machine, windows: Sequence[tuple[float, float]]) -> Iterator[Sequence[tuple[float, float]]]:
+        """Cut the client's path to a guest; each cut that is over when the context ends becomes an event."""
+        target = self._round.target
+        if not isinstance(target, Cuts):
+            raise Unsupported("the target cannot cut the path between its client and a guest")
+        with target.cut(_plain(guest), windows) as exact:
+            try:
+                yield exact
+            finally:
+                now, began = self.clock.now(), self._recorder.begin
+                self.events += [Event(actor="fault", action="cut", start=begin - began, end=end - began,
+                                      outcome=Outcome.OK, detail="nftables, by the kernel's clock")
+                                for begin, end in exact if end <= now]
 
     def keep(self, name: str, data: bytes, source: str) -> None:
         """Keep bytes as evidence of this step."""

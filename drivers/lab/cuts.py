@@ -35,9 +35,9 @@ def seconds(moment: int) -> int:
     return moment // GRAIN * _INVERSE % (2**64 // GRAIN)
 
 
-def rules(device: str, cuts: Sequence[Cut], table: str = TABLE) -> str:
-    """Return the nft table that drops what comes in by `device` during each cut."""
-    lines = "\n".join(f"  meta time >= {seconds(each.begin)} meta time < {seconds(each.end)} counter drop"
+def rules(device: str, cuts: Sequence[Cut], table: str = TABLE, match: str = "") -> str:
+    """Return the nft table that drops what comes in by `device`, of that only what `match`es, during each cut."""
+    lines = "\n".join(f"  {match} meta time >= {seconds(each.begin)} meta time < {seconds(each.end)} counter drop"
                       for each in cuts)
     return (f'table netdev {table} {{\n chain cut {{\n  type filter hook ingress device "{device}" priority 0;\n'
             f"{lines}\n }}\n}}\n")

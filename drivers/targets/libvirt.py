@@ -23,7 +23,7 @@ import libvirt
 
 from drivers import shell
 from drivers.shell import Local, Shell, Ssh, owner
-from drivers.targets import _faults, _lxc, _migration, _protected
+from drivers.targets import _cutting, _faults, _lxc, _migration, _protected
 from drivers.targets._agent import Agent
 from drivers.targets._domain import Domain, claim, mac, processor
 from drivers.targets._hypervisor import Hypervisor, own_address
@@ -133,6 +133,13 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         for index in (to if moved.error else each for each in before if own):
             self._store(index).remove(file)
         return moved
+
+    def cut(self, guest: Machine, windows: Sequence[tuple[float, float]]
+            ) -> AbstractContextManager[Sequence[tuple[float, float]]]:
+        """Cut the path from the lab's client to a guest."""
+        if self.client_machine != "lab:client":
+            raise Unsupported("libvirt: only the path from the embedded lab's client (lab:client) can be cut")
+        return _cutting.cut(guest, windows, self.clock)
 
     def faults(self) -> Mapping[str, str]:
         """Return what can be broken here, and by what means."""
