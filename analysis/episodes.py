@@ -85,7 +85,9 @@ def _of_step(result: StepResult, party: Party) -> Iterator[Episode]:
                     key=lambda event: event.start)
     if not begins:
         return
-    outages = [(history, _outages(history, begins[0].start)) for history in result.histories]
+    served = max((event.end for event in result.events
+                  if (event.actor, event.action, event.outcome) == ("ha", "served", Outcome.OK)), default=math.inf)
+    outages = [(history, _outages(history, begins[0].start, served)) for history in result.histories]
     lost = [value for series in result.series if series.metric == "integrity.lost" for value in series.values]
     ends = [*(later.start for _, later in pairwise(begins)), math.inf]
     for number, (event, end) in enumerate(zip(begins, ends, strict=True), 1):
@@ -104,8 +106,10 @@ def _mark(event: Event, start: float) -> Mark:
     return Mark(name=clean(event.action), at=event.end - start, fine=event.outcome is Outcome.OK)
 
 
-def _outages(history: History, first: float) -> list[Outage]:
-    return probing.outages(history, late=probing.slowest(history, first, since=SETTLING))
+def _outages(history: History, first: float, served: float) -> list[Outage]:
+    """Return the outages that had begun when the service was found to be back; later ones are no part of the event."""
+    late = probing.slowest(history, first, since=SETTLING, after=served)
+    return [each for each in probing.outages(history, late=late) if each.start_s <= served]
 
 
 def _seen(history: History, outages: Sequence[Outage], start: float, end: float) -> Seen:

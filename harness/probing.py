@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,15 +70,17 @@ def late_after(seen: Columns, interval: float) -> int:
     return round(max(ORDINARY * ordinary, 1e9 * JITTER + ordinary, 1e9 * interval))
 
 
-def slowest(history: History, until: float, *, since: float = 0.0) -> int:
-    """Return the longest latency in ns that is ordinary for a slow machine: of the probes sent before `until` (s), but
-    not in the first `since` s, in which all begins; at least `late_after`."""
+def slowest(history: History, until: float, *, since: float = 0.0, after: float = math.inf) -> int:
+    """Return the longest latency in ns that is ordinary for a slow machine: of the probes answered before `until` (s),
+    but not those of the first `since` s, in which all begins, and of those sent after `after`, when the service was
+    found to be back; at least `late_after`."""
     seen = columns(history)
     if not seen.sent.size:
         return late_after(seen, history.interval)
-    before = (seen.sent < until * 1e9) & (seen.sent > seen.sent[0] + since * 1e9) & (seen.latency != NEVER)
-    before &= seen.sent + seen.latency < until * 1e9    # one that the event holds up is no measure of what is usual
-    longest = int(seen.latency[before].max()) if before.any() else 0
+    sent, back = seen.sent / 1e9, (seen.sent + seen.latency) / 1e9     # one that the event holds up is not ordinary
+    usual = (sent > sent[0] + since) & (back < until) | (sent > after)
+    usual &= seen.latency != NEVER
+    longest = int(seen.latency[usual].max()) if usual.any() else 0
     return max(longest, late_after(seen, history.interval))
 
 

@@ -45,11 +45,16 @@ def happened(lab: Lab, action: str, when: float, outcome: Outcome, detail: str) 
     return Event(actor="ha", action=action, start=at, end=at, outcome=outcome, detail=detail)
 
 
-def longest(seen: History, fault: float) -> Outage | None:
-    """Return the longest outage that was not over at `fault` (s since the step began); None if nothing was lost."""
-    late = probing.slowest(seen, fault, since=SETTLING)
-    after = [each for each in probing.outages(seen, late=late) if each.start_s + each.lo_s + seen.interval >= fault]
-    return max(after, key=lambda each: each.est_s, default=None)
+def longest(seen: History, fault: float, served: float = math.inf) -> Outage | None:
+    """Return the longest outage that was not over at `fault` and had begun when the service was found to be back, at
+    `served` (s since the step began); None if nothing was lost.
+
+    What is lost after that is no part of this failure.
+    """
+    late = probing.slowest(seen, fault, since=SETTLING, after=served)
+    found = [each for each in probing.outages(seen, late=late)
+             if each.start_s + each.lo_s + seen.interval >= fault and each.start_s <= served]
+    return max(found, key=lambda each: each.est_s, default=None)
 
 
 def lasted(metric: str, outage: Outage | None, interval: float, kind: str) -> Iterator[Series]:

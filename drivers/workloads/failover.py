@@ -6,6 +6,7 @@ platform's own log says of the same event is told beside it, never instead.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -182,14 +183,15 @@ class Failover(Record, frozen=True, kw_only=True):
         fault = course.began - lab.began
         for each in histories:
             yield each
-            outage, ended = _recovery.longest(each, fault), course.served is not None
+            served = math.inf if course.served is None else course.served - lab.began
+            outage, ended = _recovery.longest(each, fault, served), course.served is not None
             if each.probe == MANAGEMENT:
                 yield from _recovery.lasted("ha.management", outage, each.interval, self.fault)
             elif ended and each.probe == SERVICE:
                 yield from _recovery.lasted("ha.service", outage, each.interval, self.fault)
             elif ended and each.probe == ECHO:
                 yield from _recovery.lasted("ha.rto", outage, each.interval, self.fault)
-                if course.rebooted and outage:
+                if course.rebooted and outage and not outage.censored:
                     yield _recovery.happened(lab, "booted", lab.began + outage.start_s + outage.est_s, Outcome.OK,
                                              "its network answers again")
 

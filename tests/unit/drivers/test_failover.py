@@ -122,3 +122,16 @@ def test_the_silence_of_the_writer_is_its_longest_gap_after_the_fault():
     found = {each.metric: each.values[0] for each in _recovery.silence(promises, 10.5, 20.0, 0.01, "storage-slow")}
     assert found == pytest.approx({"ha.write-gap": 1.99, "ha.write-gap.low": 1.98, "ha.write-gap.high": 2.0})
     assert list(_recovery.silence(promises[:3], 10.5, 20.0, 0.01, "storage-slow")) == []
+
+
+def test_a_last_answer_that_is_late_does_not_make_a_recovery_endless():
+    seen = probed((8.0, 9.5))
+    its = history.columns(seen)
+    late = its._replace(latency=np.where((its.sent >= 11e9) & (its.sent % 3 == 0) | (its.sent >= 19.9e9), 90_000_000,
+                                         its.latency))
+    busy = history.made(late, probe="echo", kind="icmp", machine="sut", interval=0.02, patience=30)
+    assert _recovery.longest(busy, 8.0, served=10.0).est_s == pytest.approx(1.5)
+    gone = history.made(its._replace(latency=np.where(its.sent >= 19.9e9, history.NEVER, its.latency)), probe="echo",
+                        kind="icmp", machine="sut", interval=0.02, patience=30)
+    assert _recovery.longest(gone, 8.0, served=10.0).est_s == pytest.approx(1.5)
+    assert _recovery.longest(gone, 8.0).censored
