@@ -73,9 +73,17 @@ class Migration(Record, frozen=True, kw_only=True):
         return 20.0 + self.moves * (call + QUIET + SETTLED)
 
     def run(self, target: Target, lab: Lab) -> Iterator[Series | Event | History]:
-        """Move and look; a guest that is found dead or corrupted is not moved again."""
+        """Move and look; in place of a guest that is found dead or corrupted a fresh one is moved on."""
         if not isinstance(target, Migrates):
             raise Unsupported("the target does not migrate guests")
+        tried = 0
+        while tried < self.moves:
+            for record in self._of_one_guest(target, lab, tried):
+                tried += isinstance(record, Event)
+                yield record
+
+    def _of_one_guest(self, target: Migrates, lab: Lab, first: int) -> Iterator[Series | Event | History]:
+        """Move a fresh guest until it is found unsound, or all moves but the `first` ones have been tried."""
         role = f"mover-{lab.rng.randrange(16**4):04x}"      # nobody else gets a guest that may be corrupted
         guest = lab.guest(role, life="carried" if self.storage == "copied" else "movable")
         client = lab.client()
@@ -87,18 +95,19 @@ class Migration(Record, frozen=True, kw_only=True):
             heart, beats = self._beating(lab, guest, client, stack)
             with probing(lab, guest, self._probes(guest, port)) as seen:
                 lab.clock.sleep(QUIET)
-                moves = list(self._moves(target, lab, guest, sound))
+                moves = list(self._moves(target, lab, guest, sound, self.moves - first))
             arrivals = _integrity.beats(beats.stop().stdout, heart)
-        for number, (moved, event) in enumerate(moves):
+        for number, (moved, event) in enumerate(moves, first):
             yield event
             yield from _counted(moved, number)
             yield from _heartbeat(arrivals, lab, moved, number, self.interval)
         yield from seen.histories()
 
-    def _moves(self, target: Migrates, lab: Lab, guest: Machine, sound: _sound.Known) -> Iterator[tuple[Moved, Event]]:
-        """Yield each move with what became of it."""
+    def _moves(self, target: Migrates, lab: Lab, guest: Machine, sound: _sound.Known, count: int
+               ) -> Iterator[tuple[Moved, Event]]:
+        """Yield up to `count` moves with what became of them, until the guest is found unsound."""
         at = 0
-        for _ in range(self.moves):
+        for _ in range(count):
             moved = lab.migrate(guest, 1 - at, self._how())
             lab.clock.sleep(QUIET)
             trouble = sound.trouble()

@@ -7,7 +7,7 @@ judged by the guest: one found corrupted or dead is a failure whatever the times
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,12 +45,19 @@ def arrived(result: StepResult) -> list[Event]:
     return [event for event in moves(result) if event.outcome is Outcome.OK]
 
 
-def history(result: StepResult, kind: str) -> History:
-    """Return the history of the probe of that kind; ValueError if there is none."""
+def histories(result: StepResult, kind: str) -> list[tuple[History, list[Event]]]:
+    """Return the histories of probes of that kind, one a guest that was moved, each with the moves that it saw.
+
+    ValueError if there is none.
+    """
+    found = []
     for each in result.histories:
-        if each.kind == kind:
-            return each
-    raise ValueError(f"{result.step.id}: no probe of kind {kind} looked at it")
+        if each.kind == kind and each.count:
+            sent = columns(each).sent / 1e9
+            found.append((each, [move for move in moves(result) if sent[0] <= move.start <= sent[-1]]))
+    if not found:
+        raise ValueError(f"{result.step.id}: no probe of kind {kind} looked at it")
+    return found
 
 
 def interruption(kind: str) -> Callable[[StepResult], list[Timed]]:
@@ -60,12 +67,17 @@ def interruption(kind: str) -> Callable[[StepResult], list[Timed]]:
     than two intervals, and than that longest latency: 0, within 0 and their sum.
     """
     def read(result: StepResult) -> list[Timed]:
-        seen, went = history(result, kind), arrived(result)
-        late = ordinary(seen, moves(result))
-        found, shortest = probing.outages(seen, late=late), 2 * seen.interval + late / 1e9
-        return [_longest(found, move) or Timed(0.0, 0.0, shortest) for move in went]
+        return [timed for seen, moved in histories(result, kind) for timed in _interrupted(seen, moved)]
 
     return read
+
+
+def _interrupted(seen: History, moved: Sequence[Event]) -> Iterator[Timed]:
+    late = ordinary(seen, moved)
+    found, shortest = probing.outages(seen, late=late), 2 * seen.interval + late / 1e9
+    for move in moved:
+        if move.outcome is Outcome.OK:
+            yield _longest(found, move) or Timed(0.0, 0.0, shortest)
 
 
 def ordinary(seen: History, moved: Sequence[Event]) -> int:
@@ -87,16 +99,17 @@ def _longest(found: Sequence[Outage], move: Event) -> Timed | None:
 
 def degradation(result: StepResult) -> float:
     """Return the share of requests, of those that were answered in time before, that were not during the moves."""
-    seen = history(result, "http")
-    its, found = columns(seen), moves(result)
-    ok, sent = probing.answered(its, seen.interval), its.sent / 1e9
-    during = np.zeros(sent.size, dtype=bool)
-    for move in found:
-        during |= (sent >= move.start) & (sent <= move.end)
-    before = sent < min((move.start for move in found), default=0.0)
-    if not during.any() or not ok[before].any():
+    before: list[bool] = []
+    during: list[bool] = []
+    for seen, moved in histories(result, "http"):
+        its = columns(seen)
+        ok, sent = probing.answered(its, seen.interval), its.sent / 1e9
+        before.extend(ok[sent < min((move.start for move in moved), default=0.0)])
+        for move in moved:
+            during.extend(ok[(sent >= move.start) & (sent <= move.end)])
+    if not during or not any(before):
         raise ValueError(f"{result.step.id}: no request was sent before or during the moves")
-    return float(1 - ok[during].mean() / ok[before].mean())
+    return float(1 - np.mean(during) / np.mean(before))
 
 
 def sound(result: StepResult) -> Tally:
