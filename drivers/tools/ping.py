@@ -7,6 +7,10 @@ the series carries the coarsest step that occurred.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from drivers.tools.reading import complaint, one
 from harness.errors import ToolError
@@ -47,3 +51,25 @@ class Ping(Record, frozen=True, kw_only=True):
                        labels={**labels, "stat": "sample", "resolution": f"{step:g}"}),
                 one("net.loss", "1", (sent - received) / sent, **labels),
                 one("net.packets", "1", float(sent), **labels)]
+
+
+class Stamped(NamedTuple):
+    """Echoes that came back, (n,) in order of their number: which, when they were sent (s of wall time), after what."""
+
+    sequence: npt.NDArray[np.int64]
+    sent: npt.NDArray[np.float64]
+    latency: npt.NDArray[np.float64]
+
+
+def stamped(text: str) -> Stamped:
+    """Return the first answer to each echo in what `ping -D` printed; numbers go on where they wrap at 65536."""
+    rows = re.findall(r"^\[(\d+\.\d+)\] \d+ bytes .*?icmp_seq=(\d+) .*?time=([\d.]+) ms(?! \(DUP)", text, re.MULTILINE)
+    found: dict[int, tuple[float, float]] = {}
+    last = 0
+    for moment, number, taken in rows:
+        step = (int(number) - last) % 65536
+        last += step - 65536 * (step > 32768)      # one that comes late counts back
+        found.setdefault(last, (float(moment) - float(taken) * 1e-3, float(taken) * 1e-3))
+    order = sorted(found)
+    times = np.array([found[each] for each in order], dtype=np.float64).reshape(-1, 2)
+    return Stamped(np.array(order, dtype=np.int64), times[:, 0], times[:, 1])

@@ -1,0 +1,71 @@
+"""Errors of probes held to cuts that are known: exact schedules with the cut's probes lost, and what ping printed."""
+
+import numpy as np
+import pytest
+
+from drivers.tools import ping
+from harness import history, indicators
+from harness.history import Columns
+from harness.indicators import probing
+from harness.model import Event, Outcome, Status, Step, StepResult
+from harness.stats.records import StatsPolicy
+
+INTERVAL = 0.01
+CUTS = [(1 + 0.9 * number, 1 + 0.9 * number + 0.003 * 1.2 ** number) for number in range(25)]
+PRINTED = """PING 10.77.0.200 (10.77.0.200) 56(84) bytes of data.
+[1764301234.000500] 64 bytes from 10.77.0.200: icmp_seq=65534 ttl=64 time=0.500 ms
+no answer yet for icmp_seq=65535
+[1764301234.020700] 64 bytes from 10.77.0.200: icmp_seq=0 ttl=64 time=0.700 ms
+[1764301234.020900] 64 bytes from 10.77.0.200: icmp_seq=0 ttl=64 time=0.900 ms (DUP!)
+[1764301234.050500] 64 bytes from 10.77.0.200: icmp_seq=1 ttl=64 time=20.5 ms
+"""
+
+
+def calibrated(cuts=tuple(CUTS), lag=0):
+    sent = np.arange(0, 24_000_000_000, 10_000_000, dtype=np.int64)
+    lost = np.zeros(sent.size, dtype=bool)
+    for begin, end in cuts:
+        lost |= (sent >= begin * 1e9) & (sent < end * 1e9)
+    columns = Columns(sent, np.full(sent.size, lag, dtype=np.int64), np.where(lost, history.NEVER, 400_000))
+    step = Step(id="calibration#0", stage="calibration", workload="calibration", params={}, point="calibration",
+                grid={}, arm={}, round=0, order=0, target="t")
+    events = tuple(Event(actor="fault", action="cut", start=begin, end=end, outcome=Outcome.OK) for begin, end in CUTS)
+    seen = history.made(columns, probe="icmp", kind="icmp", machine="sut", interval=INTERVAL, patience=2.0)
+    return StepResult(step=step, status=Status.DONE, started="", elapsed=25.0, series=(), events=events,
+                      histories=(seen,))
+
+
+def found(name, result):
+    return indicators.catalogue()[name].evaluate([result], StatsPolicy())
+
+
+def test_exact_probes_are_never_off_by_more_than_an_interval():
+    result = calibrated()
+    assert len(probing.errors(result, "icmp")) == sum(end < 23.99 for _, end in CUTS)
+    assert found("CAL-01", result).estimate.estimate == 1.0
+    assert abs(found("CAL-02", result).estimate.estimate) < 0.5
+    assert 0 < found("CAL-03", result).estimate.estimate < 0.6
+
+
+def test_a_cut_that_was_not_seen_is_an_error_of_its_whole_length():
+    result = calibrated(cuts=())
+    begin, end = CUTS[20]
+    assert min(probing.errors(result, "icmp")) <= -(end - begin) / INTERVAL
+    assert found("CAL-01", result).estimate.estimate < 1.0
+
+
+def test_a_prober_that_is_late_is_told_by_its_gate():
+    checks = {check.name: check.passed for check in found("CAL-01", calibrated(lag=6_000_000)).checks}
+    assert checks["send lag"] is False
+
+
+def test_nothing_is_said_of_a_probe_that_was_not_there():
+    with pytest.raises(ValueError, match="udp: no cut was looked at"):
+        found("CAL-01.udp", calibrated())
+
+
+def test_times_of_ping_are_those_of_sending_and_numbers_go_on():
+    rows = ping.stamped(PRINTED)
+    assert (rows.sequence - rows.sequence[0]).tolist() == [0, 2, 3]
+    assert (rows.sent - rows.sent[0]).tolist() == pytest.approx([0.0, 0.02, 0.03], abs=1e-5)
+    assert rows.latency.tolist() == pytest.approx([0.0005, 0.0007, 0.0205])
