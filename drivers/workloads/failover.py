@@ -59,7 +59,7 @@ class Failover(Record, frozen=True, kw_only=True):
     within: Seconds = Seconds(120)
     hold: Seconds = Seconds(5)
     delay: Seconds = Seconds(0.5)
-    interval: Seconds = Seconds(0.02)
+    interval: Seconds = Seconds(0.05)
     data: Literal["sequence", "postgres", "none"] = "sequence"
     load: Literal["idle", "cpu"] = "idle"
 

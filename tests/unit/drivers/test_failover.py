@@ -59,7 +59,7 @@ def test_the_platform_brings_a_guest_back_and_nothing_is_lost(place, fault):
     down = next(iter(place.target._cluster.tenants.values())).down[0]
     assert numbers["ha.rto.low"] <= down.end - down.start <= numbers["ha.rto.high"]
     at = {each.action: each.start for each in events}
-    assert place.injected[0].start < at["detected"] < at["restarted"] < at["booted"] <= at["served"] + 0.02
+    assert place.injected[0].start < at["detected"] < at["restarted"] < at["booted"] <= at["served"] + 0.05
     assert echo.kind == "icmp"
     assert probing.punctual([echo]).passed
 
@@ -75,8 +75,8 @@ def test_a_killed_daemon_is_away_and_its_guests_are_not(place):
 def test_a_guest_that_stood_still_is_seen_whole(place):
     numbers, _, _ = ran(place, fault="guest-hang", recovery="heal", hold=Seconds(4), data="none")
     (injected,) = place.injected
-    assert numbers["ha.rto"] == pytest.approx(injected.healed - injected.start, abs=0.06)
-    assert numbers["ha.service"] == pytest.approx(numbers["ha.rto"], abs=0.06)
+    assert numbers["ha.rto"] == pytest.approx(injected.healed - injected.start, abs=0.12)
+    assert numbers["ha.service"] == pytest.approx(numbers["ha.rto"], abs=0.12)
 
 
 def test_what_nobody_brings_back_in_time_has_no_time(place):
