@@ -332,7 +332,8 @@ def punctual() -> dict[str, str]:
 
 def write(found: dict[str, Any]) -> None:
     """Write a line at once."""
-    print(json.dumps(found, separators=(",", ":")), flush=True)
+    sys.stdout.write(json.dumps(found, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
 
 
 def main(spec: dict[str, Any]) -> None:

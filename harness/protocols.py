@@ -239,7 +239,7 @@ class Managed(Protocol):
     def management(self, index: int = 0) -> str:
         """Return the URI of the interface of host `index`."""
 
-    def manager(self) -> AbstractContextManager[Machine]:
+    def console(self) -> AbstractContextManager[Machine]:
         """Yield the machine from which that URI is reached, with libvirt's Python module or virsh on it."""
 
 

@@ -113,7 +113,8 @@ def _twin(kind: Any) -> Any:
         fields = [(field.name, _twin(field.type), _default(field)) for field in msgspec.structs.fields(kind)]
         return msgspec.defstruct(
             kind.__name__, [field[:2] if field[2] is msgspec.NODEFAULT else field for field in fields],
-            namespace={"__doc__": inspect.cleandoc(kind.__doc__ or "")}, kw_only=True, forbid_unknown_fields=True)
+            namespace={"__doc__": inspect.cleandoc(kind.__doc__ or "")}, kw_only=True, forbid_unknown_fields=True,
+            rename={field.name: field.encode_name for field in msgspec.structs.fields(kind)})
     arguments = get_args(kind)
     if not any(_holds_record(part) for part in arguments):
         return kind

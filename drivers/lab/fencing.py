@@ -72,7 +72,7 @@ def _turn_off(layout: Layout, host: str) -> str:
     return "off"
 
 
-class _Handler(socketserver.StreamRequestHandler):
+class _Switch(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         line = self.rfile.readline(200).decode(errors="replace")
         try:
@@ -96,5 +96,5 @@ def _listens(layout: Layout) -> bool:
 
 if __name__ == "__main__":
     os.environ.pop("VIRTMARK_JOB", None)
-    with _Server((ADDRESS, PORT), _Handler) as server:
+    with _Server((ADDRESS, PORT), _Switch) as server:
         server.serve_forever()

@@ -135,7 +135,7 @@ class Fake(Record, frozen=True, kw_only=True, dict=True):
         self._check_host(index)
         return f"{MANAGER}{index}"
 
-    def manager(self) -> AbstractContextManager[Machine]:
+    def console(self) -> AbstractContextManager[Machine]:
         """Yield the client, from which that is reached."""
         return self.client()
 

@@ -166,7 +166,7 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         return str(self._site(index).host.uri)
 
     @contextmanager
-    def manager(self) -> Iterator[Shell]:
+    def console(self) -> Iterator[Shell]:
         """Yield the controller itself, which has what it takes to speak to libvirt."""
         path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
         yield Local("controller", environment={"PATH": path})

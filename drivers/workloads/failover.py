@@ -124,7 +124,7 @@ class Failover(Record, frozen=True, kw_only=True):
         if not isinstance(target, Managed):
             raise Unsupported("the target has no management interface that could be asked")
         questions = [Probe("libvirt", target.management(host), 0, QUESTIONS, PATIENCE, MANAGEMENT)]
-        return stack.enter_context(probing(lab, guest, questions, stack.enter_context(target.manager())))
+        return stack.enter_context(probing(lab, guest, questions, stack.enter_context(target.console())))
 
     def _kept(self, lab: Lab, guest: Machine, stack: ExitStack) -> _integrity.Writer | _ledger.Keeper | None:
         """Begin to write what is looked for afterwards."""

@@ -118,7 +118,7 @@ def controller(kind, name, address):
     print("injecting", flush=True)
     with target.fault(Fault(kind=kind, host=1 if kind == "host-power-off" else 0, share=0.3), guest):
         print("injected", flush=True)
-        time.sleep(0.3)
+        target.clock.sleep(0.3)
         print("healing", flush=True)
     print("healed", flush=True)
 
