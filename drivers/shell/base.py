@@ -69,7 +69,8 @@ class Shell(ABC):
         try:
             done = job.wait(timeout)
         except BaseException:
-            end(job, self.name, grace=0)
+            with suppress(VirtmarkError):  # what went wrong first is the one to tell: an interrupt must not get lost
+                end(job, self.name, grace=0)
             raise
         if done is None:
             end(job, self.name, grace=0)

@@ -5,6 +5,7 @@ What they print is computed when they end, from when their guest was there (see 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import random
@@ -16,6 +17,8 @@ from typing import Any
 from drivers import probe, witness
 from drivers.targets._simulated.platform import MANAGER, Cluster, Tenant
 from drivers.targets._simulated.world import Answer
+from drivers.workloads._sound import FILE as KNOWN
+from drivers.workloads._sound import SWEPT
 from harness.history import NEVER
 
 ROUND_TRIP = 0.0006     # s
@@ -43,6 +46,22 @@ class Writing:
         return [(number, self.start + (number + 1) * self.interval) for number in range(count)]
 
 
+@dataclass(frozen=True)
+class Heart:
+    """A heartbeat of a guest: to which port, how often, since when."""
+
+    guest: Tenant
+    port: int
+    interval: float
+    start: float
+
+    def beats(self, now: float) -> list[tuple[int, float]]:
+        """Return the beats until now: number, and when it left; a guest that is away does not beat."""
+        count = max(0, int((now - self.start) / self.interval))
+        every = ((number, self.start + number * self.interval) for number in range(count))
+        return [(number, at) for number, at in every if self.guest.answers(at)]
+
+
 @dataclass
 class Watching:
     """What all watchers of one platform know of each other."""
@@ -51,6 +70,8 @@ class Watching:
     cluster: Cluster
     rng: random.Random
     writers: list[Writing] = field(default_factory=list)
+    hearts: list[Heart] = field(default_factory=list)
+    sweeps: dict[str, float] = field(default_factory=dict)
 
     def answer(self, argv: Sequence[str], address: str) -> Answer | None:
         """Return what a program will print; None for one that is none of these."""
@@ -66,6 +87,8 @@ class Watching:
                 return Answer(seconds=math.inf, listens=int(rest[0]), ending=lambda: self._heard(int(rest[0])))
         if argv[0] == witness.PROGRAM and address in self.cluster.tenants:
             return self._witness(argv[1:], self.cluster.tenants[address])
+        if address in self.cluster.tenants and (sound := self._soundness(list(argv), address)):
+            return sound
         if list(argv) == BOOT_ID and address in self.cluster.tenants:
             guest = self.cluster.tenants[address]
             boots = sum(math.isfinite(each.end) and each.boots for each in guest.down)
@@ -130,11 +153,31 @@ class Watching:
             return Answer(stdout=f"{json.dumps(found)}\n", seconds=0.1)
         if words[0] == "serve":
             return Answer(seconds=math.inf, listens=int(words[1]), ending=str)
+        if words[0] == "beat":
+            self.hearts.append(Heart(guest, int(words[2]), int(words[3]) / 1e6, self.now()))
+            return Answer(seconds=math.inf, ending=str)
         if words[0] == "write":
             writing = Writing(guest, words[1], int(words[3]), max(int(words[4]) / 1e6, 0.001), self.now())
             self.writers.append(writing)
             return Answer(seconds=math.inf, ending=lambda: self._stopped(writing))
         return Answer(stderr=f"{witness.PROGRAM}: {words[0]}: not simulated\n", code=2)
+
+    def _soundness(self, argv: list[str], address: str) -> Answer | None:
+        """Return what a guest says of its memory, its file and its kernel: it is always sound."""
+        if argv[:2] == ["sh", "-c"] and witness.PROGRAM in argv and "sweep" in argv:
+            self.sweeps[address] = self.now()
+            return Answer(seconds=math.inf, ending=str)
+        if argv[0] in ("cat", "tail") and argv[-1] == SWEPT:
+            elapsed = self.now() - self.sweeps.get(address, self.now())
+            said = {"elapsed": elapsed, "passes": int(elapsed), "pages": 4096, "dirtied": int(256 * elapsed),
+                    "checked": int(256 * elapsed), "mismatches": 0, "stale": 0, "damaged": 0, "first_bad": -1,
+                    "final": False}
+            return Answer(stdout=f"{json.dumps(said)}\n")
+        if argv == ["sha256sum", KNOWN]:
+            return Answer(stdout=f"{hashlib.sha256(address.encode()).hexdigest()}  {KNOWN}\n")
+        if argv[0] in ("dd", "dmesg") or (argv[:2] == ["sh", "-c"] and "drop_caches" in argv[2]):
+            return Answer()     # nothing of it may reach the machine that simulates
+        return None
 
     def _stopped(self, writing: Writing) -> str:
         writing.end = min(writing.end, self.now())
@@ -149,4 +192,8 @@ class Watching:
                                 for other in self.writers[:self.writers.index(each)])
                 lines += [f"{(when + ROUND_TRIP) * 1e9:.0f} ack {epoch} {number} {when * 1e9:.0f}"
                           for number, when in each.records(self.now())]
+        for heart in self.hearts:
+            if heart.port == port:
+                lines += [f"{(at + ROUND_TRIP) * 1e9:.0f} beat {number} {at * 1e9:.0f} {at * 1e9:.0f}"
+                          for number, at in heart.beats(self.now())]
         return "\n".join([*lines, ""])
