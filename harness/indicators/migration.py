@@ -15,12 +15,13 @@ import numpy as np
 from harness import probing, stats
 from harness.history import columns
 from harness.indicators.base import Method, single
-from harness.indicators.events import Tally, Timed, measured, success, times, worst
+from harness.indicators.events import Tally, Timed, measured, on_time, success, times, worst
 from harness.model import Event, History, Outcome, Step, StepResult
 from harness.stats.outages import Outage
 from harness.stats.records import Direction
 
 UP, DOWN = Direction.HIGHER_IS_BETTER, Direction.LOWER_IS_BETTER
+BEGINNING = 1.0         # s of a history in which all begins, and nothing is ordinary yet
 MARGIN = 1.0            # s around a move in which an outage is taken for its own
 PLATFORM = "the platform says"
 
@@ -73,20 +74,12 @@ def interruption(kind: str) -> Callable[[StepResult], list[Timed]]:
 
 
 def _interrupted(seen: History, moved: Sequence[Event]) -> Iterator[Timed]:
-    late = ordinary(seen, moved)
+    first = min((move.start for move in moved), default=0.0)
+    late = probing.slowest(seen, first - MARGIN / 2, since=BEGINNING)
     found, shortest = probing.outages(seen, late=late), 2 * seen.interval + late / 1e9
     for move in moved:
         if move.outcome is Outcome.OK:
             yield _longest(found, move) or Timed(0.0, 0.0, shortest)
-
-
-def ordinary(seen: History, moved: Sequence[Event]) -> int:
-    """Return the longest latency before the first move, in ns, without the first second, in which all begins."""
-    its = columns(seen)
-    first = min((move.start for move in moved), default=0.0)
-    before = (its.sent / 1e9 < first - MARGIN / 2) & (its.sent / 1e9 > its.sent[0] / 1e9 + 1) & (its.latency >= 0)
-    longest = int(its.latency[before].max()) if before.any() else 0
-    return max(longest, probing.late_after(its, seen.interval))
 
 
 def _longest(found: Sequence[Outage], move: Event) -> Timed | None:
@@ -132,6 +125,7 @@ def _refused(event: Event) -> bool:
 
 COMMON: dict[str, Any] = {"area": "migration", "workload": "migration"}
 TIME: dict[str, Any] = {"unit": "s", "direction": DOWN, **COMMON}
+SEEN: dict[str, Any] = {"gates": (on_time,), **TIME}
 INDICATORS = (
     times(measured("migration.total"), id="MIG-01", name="Live-migration total time", name_zh="热迁移总时间", **TIME,
           applies=disk("shared"), source="GB/T 35293; libvirt job statistics",
@@ -142,14 +136,14 @@ INDICATORS = (
     times(measured("migration.downtime"), id="MIG-02", name="Hypervisor-reported downtime", name_zh="热迁移停机时间",
           **TIME, applies=every, source="libvirt and QEMU job statistics",
           definition="How long the guest was paused, as the platform itself believes."),
-    times(interruption("icmp"), id="MIG-03", name="Client-observed interruption", name_zh="热迁移业务中断时间", **TIME,
+    times(interruption("icmp"), id="MIG-03", name="Client-observed interruption", name_zh="热迁移业务中断时间", **SEEN,
           applies=every, source="virtmark: outages of a scheduled probe",
           definition="How long the guest answered no echo from outside around a move."),
     worst(interruption("icmp"), id="MIG-03.worst", name="Client-observed interruption, bound of 95 % of moves",
-          name_zh="热迁移业务中断时间（95%容许限）", **TIME, applies=every, source="virtmark; ISO 16269-6",
+          name_zh="热迁移业务中断时间（95%容许限）", **SEEN, applies=every, source="virtmark; ISO 16269-6",
           definition="What 95 % of all interruptions stay below, with 95 % confidence."),
     times(interruption("udp"), id="MIG-03.udp", name="Client-observed interruption of a service",
-          name_zh="热迁移业务中断时间（UDP服务）", **TIME, applies=every,
+          name_zh="热迁移业务中断时间（UDP服务）", **SEEN, applies=every,
           source="virtmark: outages of a scheduled probe",
           definition="How long a program in the guest answered no datagram from outside around a move."),
     times(measured("migration.heartbeat"), id="MIG-03.inside", name="Interruption of the guest's heartbeat",
