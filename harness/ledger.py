@@ -188,7 +188,8 @@ def _settled(place: _Place, sure: Sequence[Operation]) -> _Place:
     while True:
         for index in _open(place, sure)[0]:
             one = sure[index]
-            if (one.action == "read" or not one.done) and _applied(one, place.value)[0]:
+            idle = one.action == "read" or (one.action == "compare-and-set" and not one.done)
+            if idle and _applied(one, place.value)[0]:
                 place = place.take(index, place.value)
                 break
         else:
