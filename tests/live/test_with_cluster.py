@@ -1,4 +1,7 @@
-"""A host of the lab loses its power under a protected guest: the cluster fences it and starts the guest elsewhere."""
+"""A host of the lab loses its power under a protected guest: the cluster fences it and starts the guest elsewhere.
+
+The cluster stands from here on and fences every host that breaks, so the tests of single faults come before.
+"""
 
 import time
 
