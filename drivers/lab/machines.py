@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from harness.errors import LabError
 SCRIPT = Path(__file__).with_name("machine.sh")
 LIBVIRTD = "/usr/sbin/libvirtd"
 PATIENCE = 120.0
+TRIES = 20
 EVERYONE = (*HOSTS, CLIENT)
 PARTS = ("etc", "lib", "log", "cache", "run", "root", "private", "scratch")
 _VERSIONS = {"libvirt": r"Running against daemon: (\S+)", "qemu": r"Running hypervisor: QEMU (\S+)"}
@@ -139,7 +141,14 @@ def versions(layout: Layout, host: str) -> dict[str, str]:
     """Ask a host's libvirtd who it is; the first question after its start may take it long. {} for the client."""
     if host not in HOSTS:
         return {}
-    said = call(["virsh", "-c", layout.libvirt_uri(host), "version", "--daemon"], timeout=PATIENCE)
+    for left in reversed(range(TRIES)):
+        try:
+            said = call(["virsh", "-c", layout.libvirt_uri(host), "version", "--daemon"], timeout=PATIENCE)
+            break
+        except LabError:    # a daemon that has just opened its socket may close the first connection
+            if not left:
+                raise
+            time.sleep(0.5)
     found = {name: re.search(pattern, said) for name, pattern in _VERSIONS.items()}
     return {name: match[1] for name, match in found.items() if match}
 
