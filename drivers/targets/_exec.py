@@ -1,9 +1,15 @@
-"""Commands in a container through the exec calls of Docker's API, which Podman answers too."""
+"""Commands in a container through the exec calls of Docker's API, which Podman answers too.
+
+The one thing to know: the SDK reads the head of an answer through a buffer and then hands out the socket below it.
+Output that came together with the head stays in the buffer, so reading that socket would lose it: on a machine under
+load, once in some thousands of commands. Hence `frames` reads from the buffer.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +18,6 @@ from typing import Any
 
 import docker.errors
 import requests
-from docker.utils.socket import frames_iter
 
 from drivers.shell import Shell, guard
 from drivers.shell.local import PATH, text
@@ -20,10 +25,12 @@ from harness.errors import TargetError
 from harness.protocols import Completed
 
 STDERR = 2
-_COMMAND = f"""
-export PATH="$PATH:{PATH}"
-exec "$@"
-"""
+HEAD = struct.Struct(">BxxxL")    # of a frame: which stream, and how many bytes follow
+_PATH = f'export PATH="$PATH:{PATH}"\n'
+_COMMAND = _PATH + 'exec "$@"'
+# Reads what the command left of its input: Podman's monitor (conmon) sits between two sockets, and the kernel throws
+# the output in them away when it closes one with input that nobody read.
+_FED = _PATH + '"$@"; code=$?; cat >/dev/null; exit "$code"'
 
 
 class ExecJob:
@@ -39,6 +46,7 @@ class ExecJob:
     def follow(self, stream: Any, stdin: bytes) -> None:
         """Begin to feed and to read the connection `stream`."""
         link = getattr(stream, "_sock", stream)
+        link.settimeout(None)   # a command may be silent for as long as it likes
         if stdin:
             threading.Thread(target=_feed, args=(link, stdin), daemon=True).start()
         self._reader = threading.Thread(target=self._collect, args=(stream,), daemon=True)
@@ -60,7 +68,7 @@ class ExecJob:
 
     def _collect(self, stream: Any) -> None:
         try:
-            for number, piece in frames_iter(stream, False):
+            for number, piece in frames(stream):
                 (self._err if number == STDERR else self._out).extend(piece)
             code = self._shell.exit_status(self._identity)
             self._done = Completed(argv=self._argv, code=code, stdout=text(bytes(self._out)),
@@ -82,7 +90,8 @@ class Container(Shell):
         return self._address
 
     def spawn(self, argv: Sequence[str], stdin: bytes) -> ExecJob:
-        return self.execute(["sh", "-c", _COMMAND, "sh", *argv], stdin, argv, guard.local().new_mark())
+        script = _FED if stdin else _COMMAND
+        return self.execute(["sh", "-c", script, "sh", *argv], stdin, argv, guard.local().new_mark())
 
     def execute(self, command: Sequence[str], stdin: bytes, argv: Sequence[str] = (), mark: str = "") -> ExecJob:
         """Start `command`; the answer says that it was `argv`."""
@@ -116,6 +125,17 @@ def told(where: str) -> Iterator[None]:
         yield
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise TargetError(f"{where}: {_line(error)}") from None
+
+
+def frames(stream: Any) -> Iterator[tuple[int, bytes]]:
+    """Yield (1 or STDERR, bytes) of a connection that the SDK handed out; OSError if it ends amid a frame."""
+    reader = stream._response.raw._fp.fp
+    while head := reader.read(HEAD.size):
+        number, length = HEAD.unpack(head) if len(head) == HEAD.size else (0, 1)
+        piece = reader.read(length)
+        if len(piece) < length:
+            raise OSError("the engine cut the output of a command off")
+        yield number, piece
 
 
 def hang_up(stream: Any) -> None:

@@ -42,6 +42,13 @@ def test_containers_and_client_reach_each_other(target):
         assert one.run(["hostname"], timeout=60).stdout == "sut\n"
 
 
+def test_a_command_that_leaves_its_input_unread_loses_no_output(target):
+    with target.guest(SUT) as guest:
+        for given in (b"x", b"x" * 300_000) * 10:
+            done = guest.run(["echo", "heard"], timeout=60, stdin=given)
+            assert (done.stdout, done.code) == ("heard\n", 0)
+
+
 def test_a_container_is_limited(target):
     with target.guest(SUT) as guest:
         greedy = "x = []\nfor _ in range(40): x.append(bytearray(b'1') * (16 << 20))\nprint('not limited')"
