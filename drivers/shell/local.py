@@ -6,6 +6,7 @@ at the terminal reaches only the controller, which then ends the commands in ord
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from drivers.shell import guard
 from drivers.shell.base import Shell
@@ -20,6 +22,32 @@ from harness.errors import TargetError, ToolError
 from harness.protocols import Completed
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+REAPING = 10.0  # s that a killed process has to end
+
+
+class Process(subprocess.Popen[bytes]):
+    """A child process that is never left behind, though an interrupt may come before anybody holds it.
+
+    It is in `begun` before it begins, and it ends at the latest with the last reference to it.
+    """
+
+    def __init__(self, begun: list[Process], argv: Sequence[str], **settings: Any) -> None:
+        begun.append(self)
+        super().__init__(argv, **settings)
+
+    def reap(self) -> None:
+        """Kill it, and take leave of it and of its pipes; do nothing if it has ended or never came to be."""
+        if getattr(self, "pid", None) and self.returncode is None:
+            self.kill()
+            for pipe in filter(None, (self.stdin, self.stdout, self.stderr)):
+                with contextlib.suppress(OSError):
+                    pipe.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.wait(REAPING)
+
+    def __del__(self, *given: Any) -> None:
+        self.reap()
+        super().__del__(*given)
 
 
 class LocalJob:
@@ -79,20 +107,25 @@ class Local(Shell):
 
     def spawn(self, argv: Sequence[str], stdin: bytes) -> LocalJob:
         mark = guard.local().new_mark()
+        begun: list[Process] = []
         try:
             process = self.popen(argv, mark, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, begun=begun)
             return LocalJob(argv, process, mark, stdin)
         except BaseException:  # an interrupt while it starts: nobody else knows of it yet
             guard.send(mark, signal.SIGKILL)
+            for process in begun:
+                process.reap()
             raise
 
-    def popen(self, argv: Sequence[str], mark: str, *, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
-        """Start a process that belongs to job `mark`."""
+    def popen(self, argv: Sequence[str], mark: str, *, stdin: int, stdout: int, stderr: int,
+              begun: list[Process] | None = None) -> Process:
+        """Start a process that belongs to job `mark`; it is in `begun` as soon as there may be one."""
         inside = ("env", "-C", self.cwd) if self.prefix and self.cwd else ()
         try:
-            return subprocess.Popen(
-                [*self.prefix, *inside, *argv], stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True,
+            return Process(
+                [] if begun is None else begun, [*self.prefix, *inside, *argv], stdin=stdin, stdout=stdout,
+                stderr=stderr, start_new_session=True,
                 cwd=None if self.prefix else self.cwd or None, env=self._variables() | {guard.MARK: mark})
         except (OSError, ValueError) as error:
             raise self._refusal(argv[0], error) from None
