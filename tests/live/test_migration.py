@@ -68,9 +68,11 @@ def test_a_move_that_cannot_be_is_an_answer_and_the_guest_stays(target):
 
 def test_a_movable_guest_ends_with_a_controller_that_was_killed(target):
     with subprocess.Popen([sys.executable, "-c", CONTROLLER], stdout=subprocess.PIPE, text=True) as controller:
-        name = controller.stdout.readline().strip()
-        assert running(target, name)
-        os.kill(controller.pid, signal.SIGKILL)
+        try:
+            name = controller.stdout.readline().strip()
+            assert running(target, name)
+        finally:
+            os.kill(controller.pid, signal.SIGKILL)
     wait(lambda: not running(target, name), 60.0, "the guest is still there")
 
 
