@@ -269,6 +269,12 @@ class Lab(Protocol):
     def fault(self, fault: Fault, guest: Machine | None = None) -> AbstractContextManager[Injected]:
         """Inject a fault, which becomes an event of the step, and heal it at the end; see `Breaks`."""
 
+    def whereabouts(self, guest: Machine) -> Sequence[int]:
+        """Return the hosts on which a guest of this step runs now; empty where the target cannot tell."""
+
+    def chronicle(self, guest: Machine, since: float) -> Sequence[Event]:
+        """Return what the platform's own log tells of a guest; empty where it has none; see `Protects`."""
+
     def cut(self, guest: Machine, windows: Sequence[tuple[float, float]]
             ) -> AbstractContextManager[Sequence[tuple[float, float]]]:
         """Cut the client's path to a guest at planned times; those that are over become events; see `Cuts`."""

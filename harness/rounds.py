@@ -23,6 +23,7 @@ from harness.protocols import (
     Migrates,
     Migration,
     Moved,
+    Protects,
     Target,
     Viewed,
 )
@@ -150,6 +151,16 @@ class StepLab:
         moved = target.migrate(_plain(guest), to, how)
         self.keep("migration.json", moved.raw, f"the platform, of {guest.name}")
         return moved
+
+    def whereabouts(self, guest: Machine) -> Sequence[int]:
+        """Return the hosts on which a guest runs now; empty where the target cannot tell."""
+        target = self._round.target
+        return tuple(target.whereabouts(_plain(guest))) if isinstance(target, Migrates) else ()
+
+    def chronicle(self, guest: Machine, since: float) -> Sequence[Event]:
+        """Return what the platform's own log tells of a guest since then; empty where it has none."""
+        target = self._round.target
+        return target.chronicle(_plain(guest), since) if isinstance(target, Protects) else ()
 
     @contextmanager
     def fault(self, fault: Fault, guest: Machine | None = None) -> Iterator[Injected]:

@@ -16,12 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drivers import witness
+from drivers import postgres, witness
 from drivers.lab import cache
 from drivers.lab.bootstrap import LEAN, Recipe, bootstrap, lines, tagged, versions
 from drivers.lab.command import call, contained, environment, logged
 from drivers.lab.layout import NETWORK, SCRATCH, Layout
-from drivers.workloads import _ledger
 from harness.errors import LabError
 
 SUITE = "bookworm"
@@ -38,7 +37,7 @@ PLACES = {      # file in guest/ -> place in the image, mode
     "power-button": ("etc/acpi/PWRF/00000080", 0o755),
     "shutdown": ("sbin/shutdown", 0o755),
 }
-DATABASE = (_ledger.PREPARE, _ledger.DATA)
+DATABASE = (postgres.PREPARE, postgres.FOLDER)
 WITNESS = f"usr/bin/{witness.PROGRAM}"
 UNUSED = tuple(f"path-exclude=/usr/lib/{part}" for part in (       # what PostgreSQL compiles queries with: 140 MB
     "*/libLLVM*", "*/libz3*", "llvm-*", "postgresql/*/lib/llvmjit*", "postgresql/*/lib/bitcode/*"))

@@ -119,6 +119,15 @@ def serving(lab: Lab, machine: Machine) -> Iterator[int]:
         yield port
 
 
+@contextmanager
+def answering(lab: Lab, guest: Machine, *, patience: float) -> Iterator[int]:
+    """Do as `serving` does in a guest that may be gone in the end; its port may take `patience` s to open."""
+    program, port = install(guest), _machines.free_port(lab, guest)
+    with _machines.in_spite(guest.start(serve(port, program=program))) as server:
+        _machines.await_port(lab, guest, server, port, patience=patience)
+        yield port
+
+
 def serve(port: int, *, program: str = PROGRAM) -> list[str]:
     """Return the command line of the server."""
     return [program, "serve", str(port)]
@@ -165,5 +174,5 @@ def swept(text: str) -> list[Swept]:
     return [Swept(**json.loads(line)) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
-__all__ = ["PROGRAM", "Ack", "Beat", "Swept", "beat", "check", "compiled", "install", "parsed", "serve", "serving",
-           "sources", "sweep", "swept", "version", "write"]
+__all__ = ["PROGRAM", "Ack", "Beat", "Swept", "answering", "beat", "check", "compiled", "install", "parsed", "serve",
+           "serving", "sources", "sweep", "swept", "version", "write"]

@@ -19,8 +19,9 @@ from pathlib import Path
 import msgspec
 
 from drivers import ledger as client
+from drivers import postgres
 from drivers.workloads import _machines
-from drivers.workloads._integrity import in_spite
+from drivers.workloads._machines import in_spite
 from harness import ledger
 from harness.errors import ToolError
 from harness.ledger import Final, Judged, Operation
@@ -28,50 +29,21 @@ from harness.model import Series
 from harness.protocols import Lab, Machine, Running
 
 SOURCE = Path(client.__file__)
-DATA = "/var/lib/postgresql/ledger"
 START = 300.0         # s that an emulated guest may take to make a database and to recover one
 SECONDS = 3600.0      # after which a client that nobody stops ends by itself
 OPENING = dict.fromkeys(range(1, client.ACCOUNTS + 1), client.BALANCE)
 REGISTERS: dict[int, int | None] = dict.fromkeys(range(1, client.REGISTERS + 1), 0)
-_POSTGRES = """
-PATH=$PATH:$(echo /usr/lib/postgresql/*/bin)
-run() { setpriv --reuid=postgres --regid=postgres --init-groups "$@"; }
-cd / && umask 077
-"""
-# $1 = folder. A new folder gets a database and its tables. The image has one; in an emulated guest it takes minutes.
-PREPARE = _POSTGRES + f"""
-[ ! -e "$1/ready" ] || exit 0
-rm -rf "$1"
-run initdb -D "$1" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >&2 || exit 1
-echo 'host all all 0.0.0.0/0 trust' >>"$1/pg_hba.conf"
-run postgres --single -D "$1" -j postgres >/dev/null <<'END' || exit 1
-{client.SCHEMA.strip().replace(chr(10), chr(10) * 2)}
-
-END
-sync
-: >"$1/ready"
-sync
-"""
-# $1 = folder, $2 = port. The server stays in the foreground. After a crash its lock file names a process that is gone.
-_SERVE = f"""({PREPARE}) || exit 1
-{_POSTGRES}
-pgrep -x postgres >/dev/null || rm -f "$1/postmaster.pid"
-exec setpriv --reuid=postgres --regid=postgres --init-groups postgres -D "$1" -p "$2" -c listen_addresses='*' \\
-  -c unix_socket_directories= -c jit=off -c shared_buffers=32MB -c max_connections=30 -c fsync=on \\
-  -c synchronous_commit=on -c full_page_writes=on -c deadlock_timeout=200ms
-"""
-_READY = 'exec $(echo /usr/lib/postgresql/*/bin/pg_isready) -h 127.0.0.1 -p "$1"'
 
 
 @contextmanager
-def database(lab: Lab, guest: Machine, *, port: int = 0, folder: str = DATA) -> Iterator[int]:
+def database(lab: Lab, guest: Machine, *, port: int = 0, folder: str = postgres.FOLDER) -> Iterator[int]:
     """Serve PostgreSQL in `guest` while the context lasts, on `port` (0: a free one); yields the port.
 
     It is left without complaint where the guest is gone.
     """
     with ExitStack() as stack:
         taken = port or _machines.free_port(lab, guest)
-        running = stack.enter_context(in_spite(guest.start(["sh", "-c", _SERVE, "sh", folder, str(taken)])))
+        running = stack.enter_context(in_spite(guest.start(["sh", "-c", postgres.SERVE, "sh", folder, str(taken)])))
         _machines.await_port(lab, guest, running, taken, patience=START)
         _await_recovery(lab, guest, taken)
         yield taken
@@ -80,7 +52,7 @@ def database(lab: Lab, guest: Machine, *, port: int = 0, folder: str = DATA) -> 
 def _await_recovery(lab: Lab, guest: Machine, port: int) -> None:
     """Return once the server takes statements; it opens its port before it has recovered from a crash."""
     until = lab.clock.now() + START
-    while (done := guest.run(["sh", "-c", _READY, "sh", str(port)], timeout=_machines.GRACE)).code:
+    while (done := guest.run(["sh", "-c", postgres.READY, "sh", str(port)], timeout=_machines.GRACE)).code:
         if lab.clock.now() > until:
             raise ToolError(f"postgres on {guest.name}: takes no statements after {START:g} s: {done.stdout.strip()}")
         lab.clock.sleep(0.1)

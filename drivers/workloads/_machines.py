@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Literal, NamedTuple
 
 import msgspec
 
-from harness.errors import ToolError
+from harness.errors import ToolError, VirtmarkError
 from harness.model import Series
 from harness.protocols import Lab, Machine, Running
 
@@ -60,6 +60,19 @@ def marked(series: Series, **labels: str) -> Series:
 def shifted(series: Series, start: float) -> Series:
     """Return `series` with its times counted from the beginning of the step instead of the tool's."""
     return msgspec.structs.replace(series, times=tuple(time + start for time in series.times))
+
+
+@contextmanager
+def in_spite(job: AbstractContextManager[Running]) -> Iterator[Running]:
+    """Run a command in the background of a machine that may be gone at the end, together with the command."""
+    running = job.__enter__()
+    try:
+        yield running
+    finally:
+        with suppress(VirtmarkError):
+            running.stop()
+        with suppress(VirtmarkError):
+            job.__exit__(None, None, None)
 
 
 @contextmanager

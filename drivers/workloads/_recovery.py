@@ -9,34 +9,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 from harness import probing
 from harness.integrity import Promise
 from harness.model import Event, History, Outcome, Series
-from harness.protocols import Lab, Protects
+from harness.protocols import Lab, Machine
 from harness.stats.outages import Outage
 
 SETTLING = 1.0      # s in which a prober finds its way to the guest
 
 
-def boot_of(guest: Any, timeout: float) -> str:
+def boot_of(guest: Machine, timeout: float) -> str:
     """Return what names the boot of a guest."""
-    return str(guest.run(["cat", "/proc/sys/kernel/random/boot_id"], timeout=timeout).checked().stdout)
+    return guest.run(["cat", "/proc/sys/kernel/random/boot_id"], timeout=timeout).checked().stdout
 
 
-def places(target: Any, guest: Any) -> tuple[int, ...]:
-    """Return the hosts on which a guest runs; () where the target cannot tell."""
-    if not hasattr(target, "whereabouts"):
-        return ()
-    return tuple(target.whereabouts(getattr(guest, "machine", guest)))
-
-
-def told(target: Any, lab: Lab, guest: Any, began: float) -> Iterator[Event]:
+def told(lab: Lab, guest: Machine, began: float) -> Iterator[Event]:
     """Yield what the platform's own log tells since `began`, on the clock of the step."""
-    if isinstance(target, Protects):
-        for event in target.chronicle(getattr(guest, "machine", guest), began):
-            yield happened(lab, event.action, event.end, event.outcome, event.detail)
+    for event in lab.chronicle(guest, began):
+        yield happened(lab, event.action, event.end, event.outcome, event.detail)
 
 
 def happened(lab: Lab, action: str, when: float, outcome: Outcome, detail: str) -> Event:

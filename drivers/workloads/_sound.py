@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from drivers import witness
-from drivers.workloads._integrity import in_spite
+from drivers.workloads._machines import in_spite
 from harness.errors import ToolError, VirtmarkError
 from harness.protocols import Lab, Machine
 

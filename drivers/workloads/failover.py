@@ -78,18 +78,18 @@ class Failover(Record, frozen=True, kw_only=True):
         if self.recovery == "platform" and not isinstance(target, Protects):
             raise Unsupported("the target has no high availability of its own that guests could be handed to")
         guest = lab.guest("sut", host=self.host, life=self._life())
-        boot, place = _recovery.boot_of(guest, GRACE), _recovery.places(target, guest) or (self.host,)
+        boot, place = _recovery.boot_of(guest, GRACE), lab.whereabouts(guest) or (self.host,)
         course = Course()
         with ExitStack() as stack:
             probes = self._probes(lab, guest, stack)
             asked = self._asked(target, lab, guest, place[0], stack)
             data = self._kept(lab, guest, stack)
             if self.load == "cpu":
-                stack.enter_context(_integrity.in_spite(guest.start(
+                stack.enter_context(_machines.in_spite(guest.start(
                     stress_ng.Matrixprod(threads=1, duration=LONGEST).argv())))
             with probing(lab, guest, probes) as seen:
                 lab.clock.sleep(QUIET)
-                self._broken(target, lab, guest, place[0], course)
+                self._broken(lab, guest, place[0], course)
                 if course.served is not None:
                     course.rebooted = _recovery.boot_of(guest, GRACE) != boot
                     if course.rebooted and isinstance(data, _integrity.Writer):
@@ -98,7 +98,7 @@ class Failover(Record, frozen=True, kw_only=True):
             if course.served is not None:
                 course.series += list(self._verified(lab, guest, data, course))
         yield from self._seen(lab, [*seen.histories(), *(asked.histories() if asked else ())], course)
-        yield from _recovery.told(target, lab, guest, course.began)
+        yield from _recovery.told(lab, guest, course.began)
         yield from self._ended(lab, course)
 
     def _life(self) -> Life:
@@ -111,9 +111,7 @@ class Failover(Record, frozen=True, kw_only=True):
         """Return what is looked at; a program that answers is no use where the guest boots anew, for it is gone."""
         found = [Probe("icmp", guest.address, 0, self.interval, PATIENCE, ECHO)]
         if self.recovery == "heal":
-            program, port = witness.install(guest), _machines.free_port(lab, guest)
-            server = stack.enter_context(_integrity.in_spite(guest.start(witness.serve(port, program=program))))
-            _machines.await_port(lab, guest, server, port, patience=GRACE)
+            port = stack.enter_context(witness.answering(lab, guest, patience=GRACE))
             found.append(Probe("udp", guest.address, port, self.interval, PATIENCE, SERVICE))
         return found
 
@@ -135,24 +133,24 @@ class Failover(Record, frozen=True, kw_only=True):
             return stack.enter_context(_ledger.keeping(lab, guest.address, port))
         return None
 
-    def _broken(self, target: Target, lab: Lab, guest: Machine, host: int, course: Course) -> None:
+    def _broken(self, lab: Lab, guest: Machine, host: int, course: Course) -> None:
         """Break it and wait until the guest serves again."""
         fault = Fault(kind=self.fault, host=host, delay=self.delay)
         if self.recovery == "platform":
             with lab.fault(fault, guest) as injected:
                 course.began = injected.start
-                self._await(target, lab, guest, injected, course)
+                self._await(lab, guest, injected, course)
             return
         with lab.fault(fault, guest) as injected:
             course.began = injected.start
             lab.clock.sleep(self.hold)
-        self._await(target, lab, guest, injected, course)
+        self._await(lab, guest, injected, course)
 
-    def _await(self, target: Target, lab: Lab, guest: Machine, injected: Injected, course: Course) -> None:
+    def _await(self, lab: Lab, guest: Machine, injected: Injected, course: Course) -> None:
         """Wait until the guest is found to serve again, and count the copies of it that run meanwhile."""
         client, until = lab.client(), (injected.healed or injected.end) + self.within
         while lab.clock.now() < until:
-            course.copies = max(course.copies, len(_recovery.places(target, guest)))
+            course.copies = max(course.copies, len(lab.whereabouts(guest)))
             heard = client.run(["ping", "-n", "-c", "1", "-W", "1", guest.address], timeout=GRACE)
             if not heard.code:
                 now = lab.clock.now()

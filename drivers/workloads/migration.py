@@ -13,11 +13,10 @@ from typing import ClassVar, Literal
 
 from drivers import witness
 from drivers.tools import fio, stress_ng
-from drivers.workloads import _integrity, _machines, _sound
-from drivers.workloads._probing import Probe, probing
+from drivers.workloads import _hearing, _machines, _sound
+from drivers.workloads._probing import Probe, offset, probing
 from harness import protocols
-from harness.errors import Unsupported
-from harness.model import Count, Event, History, Outcome, Record, Series
+from harness.model import Count, Event, History, Outcome, Series
 from harness.protocols import Lab, Machine, Migrates, Moved, Running, Target, Viewed
 from harness.units import Bandwidth, Bytes, Seconds
 
@@ -30,12 +29,12 @@ UNITS = {"total": "s", "downtime": "s", "setup": "s", "transferred": "B", "memor
          "dirty_rate": "B/s"}
 
 
-class Migration(Record, frozen=True, kw_only=True):
+class Migration(protocols.Migration, frozen=True, kw_only=True):
     """`moves` live migrations of one guest, there and back, under `load`; what is 0 is left to the platform.
 
-    memory: `working_set` is written all over again at `dirty_rate`. `storage` copied moves a disk along. See
-    `harness.protocols.Migration` for the rest. `interval` is that of the echoes from outside and of the heartbeat,
-    `requests` that of the HTTP requests.
+    Each goes as `harness.protocols.Migration` says, whose parameters this has as well; `storage` copied takes the disk
+    along. memory: `working_set` is written all over again at `dirty_rate`. `interval` is that of the echoes from
+    outside and of the heartbeat, `requests` that of the HTTP requests.
     """
 
     needs: ClassVar[tuple[type, ...]] = (Migrates, Viewed)
@@ -45,14 +44,6 @@ class Migration(Record, frozen=True, kw_only=True):
     load: Literal["idle", "cpu", "memory", "disk"] = "idle"
     working_set: Bytes = Bytes(96 * 2**20)
     dirty_rate: Bandwidth = Bandwidth(32 * 2**20)
-    storage: Literal["shared", "copied"] = "shared"
-    transport: Literal["peer-to-peer", "direct"] = "peer-to-peer"
-    bandwidth: Bandwidth = Bandwidth(0)
-    downtime: Seconds = Seconds(0)
-    auto_converge: bool = False
-    connections: Count = 1
-    compression: bool = False
-    postcopy: bool = False
     timeout: Seconds = Seconds(120)
     interval: Seconds = Seconds(0.01)
     requests: Seconds = Seconds(0.05)
@@ -74,15 +65,13 @@ class Migration(Record, frozen=True, kw_only=True):
 
     def run(self, target: Target, lab: Lab) -> Iterator[Series | Event | History]:
         """Move and look; in place of a guest that is found dead or corrupted a fresh one is moved on."""
-        if not isinstance(target, Migrates):
-            raise Unsupported("the target does not migrate guests")
         tried = 0
         while tried < self.moves:
-            for record in self._of_one_guest(target, lab, tried):
+            for record in self._of_one_guest(lab, tried):
                 tried += isinstance(record, Event)
                 yield record
 
-    def _of_one_guest(self, target: Migrates, lab: Lab, first: int) -> Iterator[Series | Event | History]:
+    def _of_one_guest(self, lab: Lab, first: int) -> Iterator[Series | Event | History]:
         """Move a fresh guest until it is found unsound, or all moves but the `first` ones have been tried."""
         role = f"mover-{lab.rng.randrange(16**4):04x}"      # nobody else gets a guest that may be corrupted
         guest = lab.guest(role, life="carried" if self.storage == "copied" else "movable")
@@ -90,20 +79,20 @@ class Migration(Record, frozen=True, kw_only=True):
         with ExitStack() as stack:
             size, rate = (self.working_set, self.dirty_rate) if self.load == "memory" else VERIFIER
             sound = stack.enter_context(_sound.known(lab, guest, size=int(size), rate=float(rate)))
-            port = self._served(lab, guest, stack)
+            port = stack.enter_context(witness.answering(lab, guest, patience=_machines.PATIENCE))
             self._loaded(guest, stack)
             heart, beats = self._beating(lab, guest, client, stack)
             with probing(lab, guest, self._probes(guest, port)) as seen:
                 lab.clock.sleep(QUIET)
-                moves = list(self._moves(target, lab, guest, sound, self.moves - first))
-            arrivals = _integrity.beats(beats.stop().stdout, heart)
+                moves = list(self._moves(lab, guest, sound, self.moves - first))
+            arrivals = _hearing.beats(beats.stop().stdout, heart)
         for number, (moved, event) in enumerate(moves, first):
             yield event
             yield from _counted(moved, number)
-            yield from _heartbeat(arrivals, lab, moved, number, self.interval)
+            yield from _heartbeat(arrivals, moved, number, self.interval)
         yield from seen.histories()
 
-    def _moves(self, target: Migrates, lab: Lab, guest: Machine, sound: _sound.Known, count: int
+    def _moves(self, lab: Lab, guest: Machine, sound: _sound.Known, count: int
                ) -> Iterator[tuple[Moved, Event]]:
         """Yield up to `count` moves with what became of them, until the guest is found unsound."""
         at = 0
@@ -111,7 +100,7 @@ class Migration(Record, frozen=True, kw_only=True):
             moved = lab.migrate(guest, 1 - at, self._how())
             lab.clock.sleep(QUIET)
             trouble = sound.trouble()
-            found = tuple(target.whereabouts(getattr(guest, "machine", guest)))
+            found = lab.whereabouts(guest)
             if moved.error:
                 trouble = (f"the platform says: {moved.error}", *trouble)
             if len(found) != 1:
@@ -125,17 +114,7 @@ class Migration(Record, frozen=True, kw_only=True):
             at = found[0] if found else at
 
     def _how(self) -> protocols.Migration:
-        return protocols.Migration(
-            storage=self.storage, transport=self.transport, bandwidth=self.bandwidth, downtime=self.downtime,
-            auto_converge=self.auto_converge, connections=self.connections, compression=self.compression,
-            postcopy=self.postcopy, timeout=self.timeout)
-
-    def _served(self, lab: Lab, guest: Machine, stack: ExitStack) -> int:
-        """Have the guest serve UDP and HTTP; return the port."""
-        program, port = witness.install(guest), _machines.free_port(lab, guest)
-        server = stack.enter_context(_integrity.in_spite(guest.start(witness.serve(port, program=program))))
-        _machines.await_port(lab, guest, server, port)
-        return port
+        return protocols.Migration(**{name: getattr(self, name) for name in protocols.Migration.__struct_fields__})
 
     def _loaded(self, guest: Machine, stack: ExitStack) -> None:
         """Keep the guest at work until the context ends; memory is kept busy by the sweep."""
@@ -148,15 +127,15 @@ class Migration(Record, frozen=True, kw_only=True):
             argv = fio.Load(file=file, size=DISK, pattern="randrw", depth=4, duration=longest).argv()
         else:
             return
-        stack.enter_context(_integrity.in_spite(guest.start(argv)))
+        stack.enter_context(_machines.in_spite(guest.start(argv)))
 
     def _beating(self, lab: Lab, guest: Machine, client: Machine, stack: ExitStack
                  ) -> tuple[float, Running]:
         """Have the guest beat and the client listen; return the offset of its clock, and who listens."""
-        heart = _integrity.clock_offset(lab, client)
-        port, beats = stack.enter_context(_integrity.receiving(lab, client))
+        heart = offset(lab, client).seconds
+        port, beats = stack.enter_context(_hearing.receiving(lab, client))
         program = witness.install(guest)
-        stack.enter_context(_integrity.in_spite(guest.start(
+        stack.enter_context(_machines.in_spite(guest.start(
             witness.beat(client.address, port, self.interval, program=program))))
         return heart, beats
 
@@ -173,7 +152,7 @@ def _counted(moved: Moved, number: int) -> Iterator[Series]:
                      values=(float(value),), labels={"move": str(number)})
 
 
-def _heartbeat(arrivals: list[float], lab: Lab, moved: Moved, number: int, interval: float) -> Iterator[Series]:
+def _heartbeat(arrivals: list[float], moved: Moved, number: int, interval: float) -> Iterator[Series]:
     """Yield how long the guest did not live, by its heartbeat: the longest gap around a move, and its bounds."""
     near = [at for at in arrivals if moved.start - QUIET / 2 <= at <= moved.end + QUIET / 2]
     gap = max((after - before for before, after in pairwise(near)), default=0.0)

@@ -10,28 +10,15 @@ from drivers.lab import faults, report
 from drivers.lab.command import wait
 from drivers.lab.layout import Layout, address
 from drivers.targets import _faults
-from harness import scenario
 from harness.errors import LabError, TargetError
 from harness.model import GuestSize
 from harness.protocols import Fault, GuestSpec
 from harness.units import Seconds, Share
-from tests.support import lab, labs
+from tests.support import labs
 
 pytestmark = pytest.mark.live
 SPEC = GuestSpec(role="sut", size=GuestSize())
 WRITE = ["dd", "if=/dev/zero", "of=probe", "bs=4k", "count=8", "oflag=direct"]
-
-
-@pytest.fixture(scope="module")
-def layout():
-    return lab.need("hA", "hB", "client")
-
-
-@pytest.fixture(scope="module")
-def target(layout):
-    target = scenario.target("lab").target
-    yield target
-    target.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,9 @@ import sys
 import pytest
 
 from drivers.lab.command import wait
-from harness import scenario
 from harness.errors import Unsupported
 from harness.model import GuestSize
 from harness.protocols import GuestSpec, Migration
-from tests.support import lab
 
 pytestmark = pytest.mark.live
 # A controller that has a movable guest, says its name, and waits to be killed.
@@ -26,14 +24,6 @@ with target.guest(GuestSpec(role="sut", size=GuestSize(), life="movable")) as gu
     print(guest.channel.domain.name(), flush=True)
     time.sleep(600)
 """
-
-
-@pytest.fixture(scope="module")
-def target():
-    lab.need("hA", "hB", "client")
-    target = scenario.target("lab").target
-    yield target
-    target.close()
 
 
 @pytest.mark.parametrize(("life", "how"), [

@@ -21,7 +21,6 @@ from harness.errors import InputError, TargetError
 from harness.model import Bytes, GuestSize
 from harness.protocols import GuestSpec
 from harness.units import Seconds
-from tests.support import lab
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).parents[2]
@@ -45,18 +44,6 @@ def names(uri):
         return {domain.name() for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)}
     finally:
         connection.close()
-
-
-@pytest.fixture(scope="module")
-def layout():
-    return lab.need("hA", "hB", "client")
-
-
-@pytest.fixture(scope="module")
-def target(layout):
-    target = scenario.target("lab").target
-    yield target
-    target.close()
 
 
 @pytest.fixture(scope="module")

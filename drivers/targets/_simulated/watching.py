@@ -77,8 +77,6 @@ class Watching:
         """Return what a program will print; None for one that is none of these."""
         if argv[0] == "python3" and "-c" in argv:
             code, rest = argv[argv.index("-c") + 1], argv[argv.index("-c") + 2:]
-            if code == "import time; print(time.monotonic_ns())":
-                return Answer(stdout=f"{self.now() * 1e9:.0f}\n")
             if "boot_id" in code and "monotonic_ns" in code and not rest:
                 return Answer(stdout=f"simulated {self.now() * 1e9:.0f}\n")
             if code == PROBER:

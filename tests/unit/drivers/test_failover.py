@@ -29,6 +29,12 @@ class Place:
     def client(self):
         return self.stack.enter_context(self.target.client())
 
+    def whereabouts(self, guest):
+        return self.target.whereabouts(guest)
+
+    def chronicle(self, guest, since):
+        return self.target.chronicle(guest, since)
+
     @contextmanager
     def fault(self, fault, guest=None):
         with self.target.fault(fault, guest) as injected:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import receiver, witness
-from drivers.workloads import _integrity
+from drivers.workloads import _hearing
 from harness import integrity
 from harness.errors import ToolError
 from harness.integrity import Promise, Run
@@ -180,7 +180,7 @@ def test_the_receiver_stamps_what_comes():
                 if isinstance(error, TimeoutError):
                     lines.append(process.stdout.readline())
         process.terminate()
-    (one, *_) = _integrity.promises("".join(lines), offset=-1.0)
+    (one, *_) = _hearing.promises("".join(lines), offset=-1.0)
     assert one[:2] == (7, 8)
     assert one.time == int(lines[0].split()[0]) / 1e9 - 1.0
 
