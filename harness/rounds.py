@@ -15,6 +15,7 @@ from harness.protocols import (
     Breaks,
     Cuts,
     Fault,
+    Gathers,
     GuestSpec,
     Hosted,
     Injected,
@@ -49,11 +50,20 @@ class Boots:
             self.given_up = f"given up after {self.failed} failed boots in a row, the last: {error}"
 
 
-class Round:
-    """Machines of one round, as a context; leaving it removes all of them."""
+Guest = tuple[str, int, Life]    # role, first host, life
 
-    def __init__(self, target: Target, size: GuestSize, boots: Boots, note: Callable[[str], None]) -> None:
+
+class Round:
+    """Machines of one round, as a context; leaving it removes all of them.
+
+    `usual` are the guests that the rounds of a plan are known to use; they are booted side by side, on the first use of
+    one of them, and no guest boots beside a step that does not know it. What a round learns it adds.
+    """
+
+    def __init__(self, target: Target, size: GuestSize, boots: Boots, note: Callable[[str], None],
+                 usual: set[Guest] | None = None) -> None:
         self.target, self._size, self._boots, self._note = target, size, boots, note
+        self._usual: set[Guest] = set() if usual is None else usual
         self._stack = ExitStack()
         self._machines: dict[tuple[str, int, str], Machine] = {}
         self.booting = 0.0
@@ -77,17 +87,29 @@ class Round:
         if (role, host, life) not in self._machines:
             start = self.target.clock.now()
             try:
-                spec = GuestSpec(role=role, size=self._size, host=host, life=life)
-                self._machines[role, host, life] = self._stack.enter_context(self.target.guest(spec))
+                self._boot((role, host, life))
             except Unsupported:
                 raise
             except Exception as error:
+                self._usual.clear()   # whichever it was: from now on none waits for another
                 self._boots.fell_through(error)
                 raise
             finally:
                 self.booting += self.target.clock.now() - start
             self._boots.succeeded()
         return self._machines[role, host, life]
+
+    def _boot(self, asked: Guest) -> None:
+        """Boot the guest asked for, and with it those that are sure to be asked for soon."""
+        together = [asked]
+        if isinstance(self.target, Gathers) and asked in self._usual:
+            together += sorted(self._usual - self._machines.keys() - {asked})
+        specs = [GuestSpec(role=role, size=self._size, host=host, life=life) for role, host, life in together]
+        found = self._stack.enter_context(
+            self.target.guests(specs) if isinstance(self.target, Gathers) else _alone(self.target, specs[0]))
+        self._machines.update(zip(together, found, strict=True))
+        if asked[2] == "plain":
+            self._usual.add(asked)
 
     def host(self, index: int) -> Machine:
         """Return the machine below the guests."""
@@ -203,6 +225,12 @@ class StepLab:
             healed = injected.healed - began
             self.events.append(Event(actor="fault", action="healed", start=healed, end=healed, outcome=Outcome.OK,
                                      detail=fault.kind))
+
+
+@contextmanager
+def _alone(target: Target, spec: GuestSpec) -> Iterator[Sequence[Machine]]:
+    with target.guest(spec) as machine:
+        yield (machine,)
 
 
 def _plain(machine: Machine) -> Machine:

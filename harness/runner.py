@@ -29,7 +29,7 @@ from harness.model import Run, Status, Step, StepResult
 from harness.plan import Block, Campaign
 from harness.preflight import Site
 from harness.progress import SILENT, Remaining, Watch
-from harness.rounds import Boots, Round
+from harness.rounds import Boots, Guest, Round
 from harness.scenario import Placed
 from harness.store import Journal
 
@@ -122,6 +122,7 @@ class _Session:
         self.sites: dict[str, Site] = {}
         self.journals: list[Journal] = []
         self.done: list[set[str]] = [set() for _ in folders]
+        self.usual: list[set[Guest]] = [set() for _ in folders]
         self.counts: Counter[Status] = Counter()
         self.forecast = plan.Forecast(0.0, 0.0, {})
         self.remaining = Remaining(self.forecast)
@@ -221,7 +222,8 @@ class _Session:
             lacking=site.lacking, wall=self.options.now, note=self.note_once,
             seconds=self.forecast.steps,
             extra={"round.resumed": 1.0} if len(todo) < len(block.steps) else {})
-        with Round(site.placed.target, own.scenario.guest, site.boots, self.note) as machines:
+        usual = self.usual[block.plan] if len(todo) == len(block.steps) else None
+        with Round(site.placed.target, own.scenario.guest, site.boots, self.note, usual) as machines:
             for step in todo:
                 self.watch.begin(step, self.remaining.seconds)
                 start = monotonic()

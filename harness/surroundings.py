@@ -29,6 +29,7 @@ class Vantage(NamedTuple):
 HERE = Vantage()
 SHARED = ("cpu.busy", "cpu.steal")
 SAMPLES, FASTEST, SLOWEST = 600, 10.0, 1.0  # more of a step of ten minutes would only make the run folder large
+BRIEF = 10.0  # s; a shorter step of a guest is read before and after, which costs less than a sampler beside it
 
 
 class Surroundings:
@@ -37,6 +38,7 @@ class Surroundings:
     def __init__(self, clock: Clock, vantage: Vantage, seconds: float = 0.0) -> None:
         self._host = telemetry.watch(clock, source=vantage.source, rate=rate(seconds))
         self._inside: dict[str, telemetry.Inside] = {}
+        self._within = 0.0 if 0 < seconds < BRIEF else 1.0
         self._same = False
         self._look = isinstance(clock, RealClock) and vantage.inside
         self._stack = ExitStack()
@@ -52,7 +54,7 @@ class Surroundings:
         """Watch a guest too, from now to the end of the step; a guest that is this machine is watched already."""
         self._same = self._same or not self._look
         if self._look and machine.name not in self._inside:
-            self._inside[machine.name] = self._stack.enter_context(telemetry.guest(machine))
+            self._inside[machine.name] = self._stack.enter_context(telemetry.guest(machine, rate=self._within))
 
     def series(self) -> tuple[Series, ...]:
         """Return what was sampled; what a guest that is this machine lost to others stands there as the guest's too."""

@@ -15,9 +15,9 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import libvirt
 
@@ -37,6 +37,16 @@ from harness.units import Seconds
 
 T = TypeVar("T")
 ACCELERATOR = {"kvm": "kvm", "qemu": "tcg", "lxc": "container"}
+
+
+class Begun(NamedTuple):
+    """A guest that was started and may still be booting."""
+
+    place: Site
+    daemon: Hypervisor
+    domain: Any
+    guest: Domain
+    role: str
 
 
 class Libvirt(Real, frozen=True, kw_only=True, dict=True):
@@ -78,6 +88,19 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
     @contextmanager
     def guest(self, spec: GuestSpec) -> Iterator[Shell]:
         """Boot a guest on a disk of its own; TargetError with the end of its console if it does not come up."""
+        with self.guests((spec,)) as (machine,):
+            yield machine
+
+    @contextmanager
+    def guests(self, specs: Sequence[GuestSpec]) -> Iterator[Sequence[Shell]]:
+        """Start all guests, then wait for each."""
+        with ExitStack() as stack:
+            begun = [stack.enter_context(self._begun(spec)) for spec in specs]
+            yield [stack.enter_context(self._ready(*one)) for one in begun]
+
+    @contextmanager
+    def _begun(self, spec: GuestSpec) -> Iterator[Begun]:
+        """Start a guest on a disk of its own."""
         place, kind = self._site(spec.host), self._kind
         if kind == "lxc" and spec.life != "plain":
             raise Unsupported(f"libvirt: its containers cannot be {spec.life}")
@@ -93,9 +116,8 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
                 cache=self.cache, kernel=self._image.kernel, initrd=self._image.initrd,
                 serial=f"{place.host.images}/{name}.serial", init=_lxc.INIT)
             try:
-                with (self._running(place, daemon, guest, spec) as (domain, guest),
-                      self._ready(place, daemon, domain, guest, spec.role) as machine):
-                    yield machine
+                with self._running(place, daemon, guest, spec) as (domain, guest):
+                    yield Begun(place, daemon, domain, guest, spec.role)
             finally:
                 self._daemon(spec.host).remove(f"{name}.serial")
 

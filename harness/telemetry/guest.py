@@ -1,5 +1,8 @@
 """Watching a guest from inside: a shell loop that prints /proc, and the parser of what it printed.
 
+A step of seconds is not sampled but read before and after (`Ends`): its counters say the same of the whole, and the
+step does not share the guest with a sampler.
+
 A shell loop and not Python with psutil: starting Python costs an emulated guest more CPU time (0.5 to 1.4 s were
 measured) than the loop needs in a minute. Trouble here never breaks the step; it is told in `notes`.
 """
@@ -12,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from importlib.resources import files
 
-from harness.errors import VirtmarkError
+from harness.errors import ToolError, VirtmarkError
 from harness.model import Series
 from harness.protocols import Machine, Running
 from harness.telemetry.counters import TICKS, Sample, series, window
@@ -22,6 +25,7 @@ HERTZ = 100.0     # USER_HZ, the unit of /proc/stat, on every architecture that 
 LONGEST = 4 * 3600.0  # s after which a forgotten sampler ends by itself
 PATIENCE = 60.0   # s
 LAUNCH = 'b=; command -v busybox >/dev/null 2>&1 && b=busybox; exec $b sh -c "$4" telemetry "$1" "$2" "$3"'
+_BOOT = re.compile(r"^boot (\S+)", re.MULTILINE)
 _TIMES = re.compile(r"(\d+)m([\d.]+)s")
 
 
@@ -55,9 +59,13 @@ class Inside:
             text = self._running.stop().stdout
             self._context.__exit__(None, None, None)
         except VirtmarkError as error:
-            self.notes += (f"{self._machine.name}: telemetry lost: {error}",)
+            self._lose(str(error))
             return
         self._keep(text)
+
+    def _lose(self, why: str) -> None:
+        self._samples = []
+        self.notes += (f"{self._machine.name}: telemetry lost: {why}",)
 
     def _keep(self, text: str) -> None:
         scope, self._samples, spent = parse(text)
@@ -83,9 +91,49 @@ class Inside:
         return {name: value for name, value in seen.items() if value is not None}
 
 
+class Ends(Inside):
+    """A guest's counters as they are before and after a step; nothing runs in between."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine, 1.0)
+        self._boot = ""
+
+    def __enter__(self) -> Ends:
+        try:
+            self._boot, self._labels["scope"], self._samples = self._read()
+        except VirtmarkError as error:
+            self.notes += (f"{self._machine.name}: no telemetry: {error}",)
+        return self
+
+    def __exit__(self, *trouble: object) -> None:
+        if not self._samples:
+            return
+        try:
+            boot, _, after = self._read()
+        except VirtmarkError as error:
+            self._lose(str(error))
+            return
+        if boot != self._boot:
+            self._lose("the guest booted meanwhile")
+            return
+        self._samples = [Sample(each.time - self._samples[0].time, each.values) for each in self._samples + after]
+
+    def _read(self) -> tuple[str, str, list[Sample]]:
+        """Return (boot id, scope, one sample at the guest's uptime); ToolError if it printed anything else."""
+        text = self._machine.run(command(1.0, samples=1), timeout=PATIENCE).stdout
+        head, *blocks = re.split(r"^@ ", text, flags=re.MULTILINE)
+        sample = _sample(blocks[0].splitlines()) if blocks else None
+        if not sample:
+            raise ToolError(f"the sampler printed: {' '.join(text.split())[:80] or 'nothing'}")
+        return "".join(_BOOT.findall(head)), _scope(head), [sample]
+
+
 def guest(machine: Machine, *, rate: float = 1.0) -> Inside:
-    """Return a context manager that samples `machine` from inside, `rate` times a second, while it is open."""
-    return Inside(machine, rate)
+    """Return a context manager that samples `machine` from inside, `rate` times a second, while it is open.
+
+    A rate of 0 reads the counters before and after, and no more.
+    """
+    return Inside(machine, rate) if rate else Ends(machine)
 
 
 def command(rate: float, *, samples: int | None = None) -> list[str]:
@@ -105,7 +153,11 @@ def parse(text: str) -> tuple[str, list[Sample], float]:
     start = found[0].time if found else 0.0
     spent = [sum(_cpu_time(block)) for block in blocks if _TIMES.search(block)]
     samples = [Sample(sample.time - start, sample.values) for sample in found]
-    return ("host" if "scope host" in head else "guest"), samples, max(spent, default=0.0) - min(spent, default=0.0)
+    return _scope(head), samples, max(spent, default=0.0) - min(spent, default=0.0)
+
+
+def _scope(head: str) -> str:
+    return "host" if "scope host" in head else "guest"
 
 
 def _sample(lines: list[str]) -> Sample | None:

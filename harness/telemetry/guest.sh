@@ -5,6 +5,7 @@
 # a time limit, from a process that says nothing; a shell that knows no time limit starts `sleep` each time.
 # shellcheck disable=SC3045
 # In a container /proc shows the whole machine below. Process 2 is the kernel's own, unless this is a container.
+read -r line </proc/sys/kernel/random/boot_id && echo "boot $line"
 line=
 { read -r line </proc/2/comm; } 2>/dev/null
 [ "$line" = kthreadd ] && echo 'scope guest' || echo 'scope host'
@@ -32,6 +33,7 @@ pause() {
   before=$uptime
 }
 [ "$2" = 0 ] && exit
+[ "$2" = 1 ] && sample && exit
 $nap "$3" | {
   left=$2 before=
   while sample; left=$((left - 1)); [ "$left" -gt 0 ] && kill -0 $$; do pause "$1"; done 2>/dev/null

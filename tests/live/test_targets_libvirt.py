@@ -48,11 +48,10 @@ def names(uri):
 
 @pytest.fixture(scope="module")
 def machines(target):
-    """Two guests on two hosts, and the client."""
+    """Two guests on two hosts, booted side by side, and the client."""
     with ExitStack() as stack:
-        yield (stack.enter_context(target.guest(SUT)),
-               stack.enter_context(target.guest(GuestSpec(role="peer", size=SIZE, host=1))),
-               stack.enter_context(target.client()))
+        both = stack.enter_context(target.guests((SUT, GuestSpec(role="peer", size=SIZE, host=1))))
+        yield (*both, stack.enter_context(target.client()))
 
 
 def test_guests_and_client_reach_each_other(machines):

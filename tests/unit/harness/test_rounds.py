@@ -1,6 +1,7 @@
 """Guests of a round: booted once, removed together, counted when they do not come up."""
 
 import random
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -27,6 +28,50 @@ def test_a_guest_boots_once_and_all_go_together():
         assert machines.booting == 20.0
         assert target.alive == {"sut-0", "peer-0", "host-0"}
     assert (target.alive, target.log.count("boot"), notes) == (set(), 2, [])
+
+
+class Gathering:
+    """A target that boots several at once, and tells what it was asked for."""
+
+    def __init__(self):
+        self.target, self.asked, self.trouble = toy(), [], None
+
+    @property
+    def clock(self):
+        return self.target.clock
+
+    def guest(self, spec):
+        raise AssertionError("asked for one alone")
+
+    @contextmanager
+    def guests(self, specs):
+        self.asked.append([spec.role for spec in specs])
+        if self.trouble:
+            raise self.trouble
+        with ExitStack() as stack:
+            yield [stack.enter_context(self.target.guest(spec)) for spec in specs]
+
+
+def test_what_a_round_used_boots_side_by_side_in_the_next():
+    target, usual = Gathering(), set()
+    for _ in range(2):
+        with Round(target, GuestSize(), Boots(), print, usual) as machines:
+            machines.guest("sut", 0)
+            machines.guest("peer", 1)
+            machines.guest("sut", 0, "movable")
+    assert target.asked == [["sut"], ["peer"], ["sut"], ["sut", "peer"], ["sut"]]
+    assert target.target.alive == set()
+
+
+def test_after_a_failed_boot_none_waits_for_another():
+    target, usual = Gathering(), {("sut", 0, "plain"), ("peer", 0, "plain")}
+    with Round(target, GuestSize(), Boots(), print, usual) as machines:
+        target.trouble = TargetError("one of them never booted")
+        with pytest.raises(TargetError):
+            machines.guest("sut", 0)
+        target.trouble = None
+        machines.guest("sut", 0)
+    assert target.asked == [["sut", "peer"], ["sut"]]
 
 
 def test_after_discarding_the_next_use_boots_anew():

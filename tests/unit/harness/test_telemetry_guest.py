@@ -54,6 +54,36 @@ class Shell:
         return Completed(argv=tuple(argv), code=done.returncode, stdout=done.stdout)
 
 
+def test_a_short_step_is_read_before_and_after():
+    machine = Shell()
+    with telemetry.guest(machine, rate=0) as inside:
+        before = machine.rehearsal
+        subprocess.run(["sh", "-c", "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done"], check=True)
+    assert before.count("@ ") == machine.rehearsal.count("@ ") == 1
+    assert inside.notes == ()
+    assert len(metric(inside.series(), "cpu.busy").values) == 1
+    assert 0 <= inside.conditions()["guest.busy"] <= 1
+    assert "guest.telemetry.cost" not in inside.conditions()   # nothing of it ran in the step
+
+
+@pytest.mark.parametrize(("after", "said"), [
+    ("boot another\nscope guest\n@ 99", "printed: boot another"), ("", "printed: nothing"),
+    ("swap", "the guest booted meanwhile")])
+def test_a_guest_that_booted_or_fell_silent_in_a_short_step_is_not_observed(after, said):
+    class Rebooted(Shell):
+        def run(self, argv, *, timeout):
+            done = super().run(argv, timeout=timeout)
+            said = done.stdout.replace("boot ", "boot 0") if after == "swap" else after
+            return done if first.pop() else Completed(argv=done.argv, code=0, stdout=said)
+
+    first = [False, True]
+    with telemetry.guest(Rebooted(), rate=0) as inside:
+        pass
+    assert said in inside.notes[0]
+    assert inside.series() == ()
+    assert inside.conditions() == {}
+
+
 class Broken(Shell):
     def __init__(self, at):
         self.at = at
@@ -88,7 +118,7 @@ def test_the_sampler_runs_in_a_real_shell(shell):
 def test_a_guest_is_watched_while_the_step_runs():
     machine = Shell()
     with telemetry.guest(machine, rate=20.0) as inside:
-        assert machine.rehearsal.startswith("scope ")  # one start was waited for, without a sample
+        assert machine.rehearsal.startswith("boot ")  # one start was waited for, without a sample
         assert "@" not in machine.rehearsal
     assert inside.notes == ()
     used = metric(inside.series(), "memory.used")
