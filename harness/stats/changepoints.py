@@ -61,26 +61,23 @@ def best_cuts(y: FloatArray, cost: float, shortest: int) -> list[int]:
     if n < 2 * shortest or float(y.max()) == float(y.min()):
         return []
     centred = y - y.mean()
-    s1, s2 = (np.concatenate(([0.0], np.cumsum(v))) for v in (centred, centred**2))
+    s1 = np.concatenate(([0.0], np.cumsum(centred)))
+    # The squares up to `end` are the same for every start, so `left` is the best cost of a prefix without its squares.
     # Starts 1 .. shortest - 1 keep an infinite cost, so every step looks at one slice.
-    best, last = np.full(n + 1, math.inf), np.zeros(n + 1, dtype=np.int64)
-    best[0] = -cost
-    lengths, room = np.arange(n, 0, -1, dtype=np.float64), np.empty((2, n))
+    left, last = np.full(n + 1, math.inf), [0] * (n + 1)
+    left[0] = -cost
+    shares, room = 1.0 / np.arange(n, 0, -1), np.empty(n)
     for end in range(shortest, n + 1):
         stop = end - shortest + 1
-        between, total = room[0, :stop], room[1, :stop]
-        np.subtract(s1[end], s1[:stop], out=between)
-        between *= between
-        between /= lengths[n - end:n - end + stop]
-        np.subtract(s2[end], s2[:stop], out=total)
-        total -= between
-        total += best[:stop]
-        total += cost
-        pick = total.argmin()
-        best[end], last[end] = total[pick], pick
+        total = np.subtract(s1[end], s1[:stop], out=room[:stop])
+        total *= total
+        total *= shares[n - end:n - end + stop]
+        np.subtract(left[:stop], total, out=total)
+        pick = int(total.argmin())
+        left[end], last[end] = total[pick] + cost, pick
     cuts, at = [], n
     while last[at]:
-        at = int(last[at])
+        at = last[at]
         cuts.append(at)
     return cuts[::-1]
 

@@ -121,8 +121,8 @@ def _snia(window: FloatArray, dt_s: float, policy: StatsPolicy) -> tuple[Check, 
     means = window[-points * rounds:].reshape(rounds, points).mean(axis=1)
     centre = abs(float(means.mean()))
     spread = _relative(float(means.max() - means.min()), centre)
-    slope = _relative(abs(float(np.polynomial.Polynomial.fit(np.arange(rounds), means, 1).convert().coef[-1])
-                          if spread else 0.0) * (rounds - 1), centre)
+    away = np.arange(rounds) - (rounds - 1) / 2
+    slope = _relative(abs(float(away @ means) / float(away @ away)) * (rounds - 1) if spread else 0.0, centre)
     return (Check("snia range", spread <= policy.snia_range, spread, policy.snia_range),
             Check("snia slope", slope <= policy.snia_slope, slope, policy.snia_slope))
 

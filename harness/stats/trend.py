@@ -9,6 +9,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.stats.inputs import FloatArray
 
@@ -34,7 +35,7 @@ def mann_kendall(y: FloatArray) -> tuple[int, float]:
     n = y.size
     if n < 3:
         return 0, 1.0
-    i, j = np.triu_indices(n, 1)
+    i, j = _pairs(n)
     s = int(np.sign(y[j] - y[i]).sum())
     _, ties = np.unique(y, return_counts=True)
     if n <= EXACT_MAX and ties.max() == 1:
@@ -50,7 +51,7 @@ def theil_sen(t: FloatArray, y: FloatArray) -> tuple[float, FloatArray]:
     """Return the median of all pairwise slopes, and the slopes sorted; t (n,) strictly increasing, 2 <= n <= 3000."""
     if not 2 <= y.size <= PAIRS_MAX:
         raise ValueError(f"trend: {y.size} values; allowed are 2 to {PAIRS_MAX}, take batch means first")
-    i, j = np.triu_indices(y.size, 1)
+    i, j = _pairs(y.size)
     slopes = np.sort((y[j] - y[i]) / (t[j] - t[i]))
     return float(np.median(slopes)), slopes
 
@@ -62,6 +63,19 @@ def slope_interval(slopes: FloatArray, n: int, z: float) -> tuple[float, float]:
     if low < 1 or high >= slopes.size:
         return -math.inf, math.inf
     return float(slopes[low - 1]), float(slopes[high])
+
+
+def _pairs(n: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the indices of the earlier and the later of each pair; those of a few batches are kept."""
+    return _few_pairs(n) if n <= EXACT_MAX else _all_pairs(n)
+
+
+def _all_pairs(n: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    i, j = np.triu_indices(n, 1)
+    return i, j
+
+
+_few_pairs = lru_cache(maxsize=EXACT_MAX)(_all_pairs)
 
 
 @lru_cache(maxsize=64)
