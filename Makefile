@@ -26,7 +26,7 @@ test-live: export VIRTMARK_STATE := /var/lib/virtmark-test
 test-live: setup
 	@trap '$(BIN)/virtmark lab down' EXIT; trap 'exit 130' INT TERM; \
 	$(BIN)/virtmark lab up --stack bookworm --stack trixie; \
-	$(BIN)/pytest -q -m live -rs tests
+	$(BIN)/pytest -q -n 2 --dist loadgroup --benchmark-disable -m live -rs tests
 
 lint: setup
 	$(BIN)/ruff check .

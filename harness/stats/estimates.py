@@ -6,7 +6,6 @@ Warnings begin with one of the codes of WARNINGS and a colon, so that code can a
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +14,17 @@ import numpy as np
 
 from harness.stats.inputs import About, FloatArray, Sample, policy_of, seed_from
 from harness.stats.moments import middle, root_sum, t_quantile
-from harness.stats.records import DEFAULT_POLICY, Budget, Check, Direction, Estimate, Interval, Scale, StatsPolicy
+from harness.stats.records import (
+    DEFAULT_POLICY,
+    Budget,
+    Check,
+    Direction,
+    Estimate,
+    Interval,
+    Scale,
+    StatsPolicy,
+    revised,
+)
 
 CODE_VERSION = "stats-1"  # changes when the same data would give other numbers
 Z975 = 1.959963984540054
@@ -82,7 +91,7 @@ def dress(found: Estimate, sample: Sample, about: About, *, shape: Sequence[Floa
         budget = _budget(raw, about, resolution)
         interval, constant = _never_without_width(raw, budget)
         said = dict.fromkeys(sample.warnings + raw.warnings + warnings + constant)
-        return dataclasses.replace(raw, ci=interval, n=raw.n or sample.n, budget=budget, warnings=tuple(said),
+        return revised(raw, ci=interval, n=raw.n or sample.n, budget=budget, warnings=tuple(said),
                                    assumptions=raw.assumptions + checks, sensitivity=other, **common)
 
     return complete(found, complete(second, None) if second else None)
@@ -169,11 +178,11 @@ def _never_without_width(found: Estimate, budget: Budget) -> tuple[Interval, tup
     half = Z975 * root_sum(u for _, u in budget.u_b)
     if half == 0 or not math.isfinite(centre):
         lo = 0.0 if found.scale is Scale.LOG else -math.inf
-        return dataclasses.replace(ci, lo=lo, hi=math.inf, exact_confidence=None), (
+        return revised(ci, lo=lo, hi=math.inf, exact_confidence=None), (
             "constant: no spread in the scores and no resolution stated; nothing bounds the value",)
     lo = centre * math.exp(-half / centre) if found.scale is Scale.LOG else centre - half
     hi = centre * math.exp(half / centre) if found.scale is Scale.LOG else centre + half
-    return dataclasses.replace(ci, lo=lo, hi=hi, exact_confidence=None), (
+    return revised(ci, lo=lo, hi=hi, exact_confidence=None), (
         f"constant: no spread in the scores; the interval is what the instrument resolves, +-{half:.3g}",)
 
 

@@ -21,7 +21,7 @@ from harness.stats.inputs import About, policy_of, seed_of
 from harness.stats.layouts import CHUNK, Counts, FioLayout, HdrLayout, Layout, integers
 from harness.stats.provenance import with_provenance
 from harness.stats.ranks import PER_TAIL, exact_share, needed, rank_of
-from harness.stats.records import Check, Estimate, Interval, StatsPolicy
+from harness.stats.records import Check, Estimate, Interval, StatsPolicy, revised
 
 BLOCKS_MIN = 6      # fewer blocks of time carry no interval
 
@@ -195,7 +195,9 @@ def hist_quantile_ci(blocks: Sequence[LatencyHistogram], p: float | Fraction | s
     if not 0 < block_s < math.inf:
         raise ValueError(f"block bootstrap: blocks of {block_s} s; needed is their duration, above 0")
     rows = group_blocks(counts, math.ceil(round(policy.block_s / block_s, 9)))
-    point, data = hist_quantile(whole, share), np.stack((*np.nonzero(rows), rows[rows > 0])).astype(np.float64)
+    point, flat = hist_quantile(whole, share), rows.ravel()
+    filled = np.flatnonzero(flat)
+    data = np.stack((*np.divmod(filled, rows.shape[1]), flat[filled])).astype(np.float64)    # block, bin, count
     seed = seed_of(policy, about.get("indicator_id", ""), data) if seed is None else seed
     few = rows.shape[0] < BLOCKS_MIN
     lo, hi = (0.0, math.inf) if few else _percentile_interval(rows, share, whole, B or policy.bootstrap, seed, policy)
@@ -207,7 +209,7 @@ def hist_quantile_ci(blocks: Sequence[LatencyHistogram], p: float | Fraction | s
     checks = (Check("not censored", not point.censored), Check("tail sampled", not point.warnings, whole.n,
               None if share == 1 else needed(share)))
     u_b = (("bin width", point.u_b / 1e9),) if point.u_b else ()
-    found = replace(found, budget=replace(found.budget, u_b=u_b) if found.budget else None)
+    found = revised(found, budget=revised(found.budget, u_b=u_b) if found.budget else None)
     return with_provenance(found, about, data, n=1, n_by_level={"run": 1, "block": rows.shape[0], "sample": whole.n},
                            assumptions=checks, warnings=warnings)
 

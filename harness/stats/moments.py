@@ -9,8 +9,6 @@ import math
 from collections.abc import Iterable
 from functools import lru_cache
 
-import numpy as np
-
 from harness.stats.inputs import FloatArray
 
 _HARD = 1e6  # |mean| / sd above which plain summation loses digits
@@ -27,7 +25,7 @@ def mean_sd(values: FloatArray) -> tuple[float, float]:
     if scale != 1.0:
         mean, sd = mean_sd(values * scale)
         return mean / scale, sd / scale
-    mean, sd = _two_passes(values, float(np.sum(values)) / n)
+    mean, sd = _two_passes(values, float(values.sum()) / n)
     if abs(mean) > _HARD * sd and n < _EXACT_SUM_MAX:
         mean, sd = _two_passes(values, math.fsum(values.tolist()) / n)
     return mean, sd
@@ -55,7 +53,7 @@ def _two_passes(values: FloatArray, mean: float) -> tuple[float, float]:
     n = values.size
     away = values - mean
     # The second term repairs the rounding of the mean; it is zero in exact arithmetic.
-    squares = float(np.sum(away * away)) - float(np.sum(away)) ** 2 / n
+    squares = float((away * away).sum()) - float(away.sum()) ** 2 / n
     return mean, math.sqrt(max(squares, 0.0) / (n - 1))
 
 

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
 from harness.stats.estimates import CODE_VERSION, combine
 from harness.stats.inputs import About, FloatArray, data_hash, policy_of, seed_from
-from harness.stats.records import Estimate
+from harness.stats.records import Estimate, revised
 
 
 def with_provenance(found: Estimate, about: About, *data: FloatArray, **fields: Any) -> Estimate:
@@ -31,7 +30,7 @@ def with_provenance(found: Estimate, about: About, *data: FloatArray, **fields: 
         "resolution": resolution, "noise_floor": about.get("noise_floor"),
         "excluded": tuple(about.get("excluded", ())), "policy_hash": policy.hash, "data_hash": digest,
         "seed": found.seed or seed_from(policy, name, digest), "code_version": CODE_VERSION}
-    return dataclasses.replace(found, **{**common, **fields})
+    return revised(found, **{**common, **fields})
 
 
 __all__ = ["with_provenance"]

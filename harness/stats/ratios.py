@@ -6,7 +6,6 @@ Never the mean of ratios, never the ratio of best values; absence of significanc
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Unpack
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from harness.stats.estimates import bare, dress
 from harness.stats.inputs import About, Common, FloatArray, Sample, both, data_hash, policy_of, same_unit, scores
 from harness.stats.moments import even, mean_sd, p_two_sided, t_cdf, t_quantile, welch_dof
-from harness.stats.records import Direction, Estimate, Interval, Scale
+from harness.stats.records import Direction, Estimate, Interval, Scale, revised
 from harness.stats.shift import second_opinion, shift
 
 
@@ -61,8 +60,8 @@ def ratio_paired(x: npt.ArrayLike, y: npt.ArrayLike, **about: Unpack[About]) -> 
     logs = np.log(first.values) - np.log(second.values)
     mean, sd = mean_sd(np.sort(logs))
     found = _on_logs(mean, sd / math.sqrt(first.n), first.n - 1, sd, policy_of(about).confidence)
-    found = dataclasses.replace(found, method="paired t interval on log ratios",
-                                resolution=_resolution(found.estimate, first.values, second.values, about))
+    found = revised(found, method="paired t interval on log ratios",
+                    resolution=_resolution(found.estimate, first.values, second.values, about))
     sample = Sample(logs, first.n_by_level, data_hash(first.values, second.values), first.warnings)
     return dress(found, sample, _unitless(about), shape=(logs,), second=second_opinion(np.exp(logs), found))
 
@@ -78,7 +77,7 @@ def ratio_welch(x: npt.ArrayLike, y: npt.ArrayLike, **about: Unpack[About]) -> E
     else:
         test = welch_sorted(np.sort(a), np.sort(b), confidence)
         found = _on_logs(test.difference, test.se, test.dof, spread, confidence)
-    found = dataclasses.replace(found, method="Welch interval on logs", n=min(first.n, second.n))
+    found = revised(found, method="Welch interval on logs", n=min(first.n, second.n))
     return _unpaired(found, first, second, about)
 
 
@@ -99,7 +98,7 @@ def ratio_fieller(x: npt.ArrayLike, y: npt.ArrayLike, **about: Unpack[About]) ->
         v_x, v_y = s_x**2 / first.n, s_y**2 / second.n
         dof = welch_dof(v_x, first.n, r * r * v_y, second.n)
         interval, g = _fieller(r, m_y, v_x, v_y, t_quantile(dof, (1 + confidence) / 2))
-        interval = dataclasses.replace(interval, confidence=confidence)
+        interval = revised(interval, confidence=confidence)
         warnings = (f"unbounded: g = {g:.3g} >= 1, the denominator may be zero",) * (g >= 1)
     spread = math.hypot(s_x / m_x, s_y / m_y)
     found = bare(r, interval, dof=dof if math.isfinite(interval.hi) else 0.0, base=1.0, n=min(first.n, second.n),
@@ -180,7 +179,7 @@ def _on_logs(mean: float, se: float, dof: float, spread: float, confidence: floa
 
 
 def _unpaired(found: Estimate, first: Sample, second: Sample, about: About) -> Estimate:
-    found = dataclasses.replace(found, resolution=_resolution(found.estimate, first.values, second.values, about))
+    found = revised(found, resolution=_resolution(found.estimate, first.values, second.values, about))
     sample, shape = both(first, second), (np.log(first.values), np.log(second.values))
     small = min(first.n, second.n) >= 2 and first.n * second.n <= 1_000_000
     other = shift(first.values, second.values, Scale.LOG, found.ci.confidence) if small else None
@@ -212,8 +211,8 @@ def _unitless(about: About) -> About:
 def _as_overhead(ratio: Estimate, sign: float) -> Estimate:
     lo, hi = sorted((sign * (ratio.ci.lo - 1), sign * (ratio.ci.hi - 1)))
     other = ratio.sensitivity
-    return dataclasses.replace(
-        ratio, estimate=sign * (ratio.estimate - 1), ci=dataclasses.replace(ratio.ci, lo=lo, hi=hi),
+    return revised(
+        ratio, estimate=sign * (ratio.estimate - 1), ci=revised(ratio.ci, lo=lo, hi=hi),
         scale=Scale.LINEAR, direction=Direction.LOWER_IS_BETTER, method=f"overhead from {ratio.method}",
         estimand=f"{'1 - ratio' if sign < 0 else 'ratio - 1'}, {ratio.estimand}",
         sensitivity=_as_overhead(other, sign) if other else None)

@@ -6,7 +6,6 @@ a run are no replicates: what is said about one run is a description, an interva
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Unpack
@@ -18,7 +17,7 @@ from harness.stats.estimates import bare, dress
 from harness.stats.inputs import About, FloatArray, array, policy_of, scores
 from harness.stats.moments import mean_sd, t_quantile
 from harness.stats.ratios import Equivalence, equivalence
-from harness.stats.records import Direction, Estimate, Interval, Scale
+from harness.stats.records import Direction, Estimate, Interval, Scale, revised
 from harness.stats.scores import mean_ci, order_indices
 from harness.stats.shift import location
 
@@ -74,10 +73,10 @@ def jain_ci(runs: npt.ArrayLike, entitlement: npt.ArrayLike | None = None, **abo
     keywords.setdefault("direction", Direction.HIGHER_IS_BETTER)
     unit = (sample.values - least) / (1 - least)
     if (unit <= 0).any() or (unit >= 1).any() or sample.n < 2:
-        found = dataclasses.replace(location(sample.values, Scale.LINEAR, confidence), estimand="Jain's index")
+        found = revised(location(sample.values, Scale.LINEAR, confidence), estimand="Jain's index")
         result = dress(found, sample, keywords)
         lo, hi = max(result.ci.lo, least), min(result.ci.hi, 1.0)  # an index knows no more than this
-        return dataclasses.replace(result, ci=dataclasses.replace(result.ci, lo=lo, hi=hi))
+        return revised(result, ci=revised(result.ci, lo=lo, hi=hi))
     mean, sd = mean_sd(np.sort(np.log(unit / (1 - unit))))
     half = t_quantile(sample.n - 1, (1 + confidence) / 2) * sd / math.sqrt(sample.n)
     centre, lo, hi = (least + (1 - least) / (1 + math.exp(-v)) for v in (mean, mean - half, mean + half))

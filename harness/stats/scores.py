@@ -6,7 +6,6 @@ rides along as second opinion. Every function sorts first, so that the order of 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from fractions import Fraction
 from typing import Unpack
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from harness.stats.estimates import bare, dress, mad, relative
 from harness.stats.inputs import About, FloatArray, policy_of, scores
 from harness.stats.moments import mean_sd, middle, t_quantile
-from harness.stats.records import Check, Estimate, Interval, Scale
+from harness.stats.records import Check, Estimate, Interval, Scale, revised
 from harness.stats.shift import second_opinion
 
 
@@ -31,7 +30,7 @@ def gm_ci(x: npt.ArrayLike, **about: Unpack[About]) -> Estimate:
     policy = policy_of(about)
     ordered = np.sort(sample.values)
     average, spread = mean_sd(ordered)
-    found = dataclasses.replace(_t(ordered, policy.confidence, Scale.LOG), cv=relative(spread, average))
+    found = revised(_t(ordered, policy.confidence, Scale.LOG), cv=relative(spread, average))
     return dress(found, sample, about, second=second_opinion(sample.values, found))
 
 
@@ -46,7 +45,7 @@ def mean_ci(x: npt.ArrayLike, **about: Unpack[About]) -> Estimate:
     ordered = np.sort(sample.values)
     found = _t(ordered, policy.confidence, Scale.LINEAR)
     check, warnings = _skew(ordered, *mean_sd(ordered))
-    found = dataclasses.replace(found, assumptions=(check,), warnings=found.warnings + warnings)
+    found = revised(found, assumptions=(check,), warnings=found.warnings + warnings)
     return dress(found, sample, about, second=second_opinion(sample.values, found))
 
 
@@ -67,7 +66,7 @@ def stein_ci(x: npt.ArrayLike, pilot: int, *, scale: Scale = Scale.LOG, **about:
         interval = _around(float(values.mean()), first / math.sqrt(sample.n), policy.confidence, scale)
         found = bare(found.estimate, interval, dof=pilot - 1, scale=scale, method=found.method,
                      estimand=found.estimand, dispersion=found.dispersion, cv=found.cv)
-    found = dataclasses.replace(found, method=f"two-stage {found.method}, pilot {pilot}")
+    found = revised(found, method=f"two-stage {found.method}, pilot {pilot}")
     return dress(found, sample, about, second=second_opinion(sample.values, found))
 
 

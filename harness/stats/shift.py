@@ -5,7 +5,6 @@ The interval comes from ordered Walsh averages (one sample) or ordered differenc
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from functools import lru_cache
 from typing import NamedTuple, Unpack
@@ -17,7 +16,7 @@ from harness.stats.estimates import bare, dress, mad, relative
 from harness.stats.inputs import About, FloatArray, both, policy_of, same_unit, scores
 from harness.stats.moments import middle
 from harness.stats.nulls import rank_sum_index, signed_rank_index
-from harness.stats.records import Estimate, Interval, Scale
+from harness.stats.records import Estimate, Interval, Scale, revised
 
 PAIRS_MAX = 4_000_000
 _SORTED = 2000  # pieces below which sorting is faster than partitioning
@@ -70,7 +69,7 @@ def shift(x: FloatArray, y: FloatArray, scale: Scale, confidence: float) -> Esti
     found = _ordered(np.subtract.outer(a, b).ravel(), k, 1 - 2 * tail, confidence, _Frame(
         scale, mad(a), f"Hodges-Lehmann shift, rank-sum interval{' on logs' * (scale is Scale.LOG)}",
         "median ratio x/y" if scale is Scale.LOG else "median difference x - y", middle(np.sort(y))))
-    return dataclasses.replace(found, n=min(x.size, y.size))
+    return revised(found, n=min(x.size, y.size))
 
 
 class _Frame(NamedTuple):

@@ -62,9 +62,6 @@ def test_a_writer_that_promises_too_early_is_found_out(tmp_path):
     assert found.rpo(killed) > 0
 
 
-@pytest.mark.skipif("VIRTMARK_TEST_DATABASE" not in os.environ,
-                    reason="not shown yet: no try of it in an emulated guest came to its end, and why is not known; "
-                           "VIRTMARK_TEST_DATABASE=1 runs it")
 def test_a_database_whose_guest_is_killed_keeps_its_word(tmp_path):
     """Nothing acknowledged is lost; a row removed behind its back, the control, is."""
     lab = Outside()
