@@ -98,16 +98,22 @@ def permutation_p(ranks: FloatArray, m: int) -> float:
 
 def sign_flip_p(ranks: FloatArray, positive: int) -> float:
     """Return the two-sided exact p of a doubled signed-rank sum `positive`, over all signs of the mid-ranks."""
-    doubled = np.rint(2 * ranks).astype(np.int64)
-    mass = np.zeros(int(doubled.sum()) + 1)
-    mass[0] = 1.0
-    for rank in doubled.tolist():
-        moved = np.zeros_like(mass)
-        moved[rank:] = mass[:mass.size - rank]
-        mass = 0.5 * (mass + moved)
+    mass = _sign_flips(tuple(np.sort(np.rint(2 * ranks).astype(np.int64)).tolist()))
     centre = (mass.size - 1) / 2
     extreme = np.abs(np.arange(mass.size) - centre) >= abs(positive - centre)
     return min(1.0, float(mass[extreme].sum()))
+
+
+@lru_cache(maxsize=512)
+def _sign_flips(doubled: tuple[int, ...]) -> FloatArray:
+    """Return the probability of each sum of a random choice of doubled ranks; without ties all of one n share it."""
+    mass = np.zeros(sum(doubled) + 1)
+    mass[0] = 1.0
+    for rank in doubled:
+        moved = np.zeros_like(mass)
+        moved[rank:] = mass[:mass.size - rank]
+        mass = 0.5 * (mass + moved)
+    return mass
 
 
 def _index(cdf: FloatArray, tail: float) -> tuple[int, float]:
