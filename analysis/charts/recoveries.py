@@ -1,11 +1,13 @@
 """All events sorted by how long they took, target by target: an empirical distribution with nothing left out.
 
 The one thing to know: an event that never ended stands at the right edge with a mark of its own; it is not dropped.
+A limit is the user's, of the indicator that judges such outages; a red line shows it.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
@@ -17,12 +19,13 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from analysis import quantity
 from analysis.charts import Absence, Chart, axis, latency, slug, style
 from analysis.episodes import Episode, Seen, episodes
-from analysis.rows import Material, Party
+from analysis.rows import Material, Party, Row
 from analysis.words import Words
 from harness import stats
 
 ORDER = 41
 TALL, EDGE = 2.4, 0.55
+OUTAGES = re.compile(r"(HA-0[124]|HA-03\.guest|MIG-03)(\.worst)?")    # indicators of how long an event was an outage
 
 
 def charts(material: Material, words: Words) -> Iterator[Chart | Absence]:
@@ -31,8 +34,10 @@ def charts(material: Material, words: Words) -> Iterator[Chart | Absence]:
                    key=lambda each: (each.stage, each.point, each.kind))
     for (stage, point, kind), group in groupby(found, key=lambda each: (each.stage, each.point, each.kind)):
         its = tuple(group)
+        limited = tuple(row for row in material.rows
+                        if row.limits and row.point == point and OUTAGES.fullmatch(row.indicator))
         yield Chart(kind="recoveries", area="MIG" if kind == "move" else "HA", title=_title(its, words),
-                    caption=words("recoveries.notes"), draw=partial(_draw, its, words),
+                    caption=words("recoveries.notes"), draw=partial(_draw, its, limited, words),
                     slug=slug(latency.place(stage, point), kind, "recoveries"))
 
 
@@ -40,7 +45,7 @@ def _title(found: Sequence[Episode], words: Words) -> str:
     return f"{words('recoveries.title')}: {latency.place(found[0].stage, found[0].point)} · {found[0].kind}"
 
 
-def _draw(found: Sequence[Episode], words: Words) -> Figure:
+def _draw(found: Sequence[Episode], limited: Sequence[Row], words: Words) -> Figure:
     words = style.spoken(words)
     parties = sorted({each.party.index: each.party for each in found}.items())
     entries, said = [], []
@@ -48,6 +53,8 @@ def _draw(found: Sequence[Episode], words: Words) -> Figure:
         times = _of(found, party)
         entries.append(style.Entry(party, f"{party.accelerator}, n = {len(times)}", curve))
         said.append(f"{party.label}: {_bound(times).text}")
+    for row in {(row.indicator, row.op, row.limits): row for row in limited}.values():
+        said.append(f"{row.indicator} {words('limit.axis', text=quantity.requirement(row.op, row.limits, row.unit))}")
     notes = words("recoveries.notes")
     lines = [line for text in said for line in style.wrap(text, style.WIDTH - 2 * style.PAD, style.SMALL, lines=2)]
     top = style.headroom(notes) + style.legend_height(entries) + 0.15
@@ -57,7 +64,11 @@ def _draw(found: Sequence[Episode], words: Words) -> Figure:
     axes = style.panel(made, (0.65, top, style.WIDTH - 0.65 - EDGE - 0.2, TALL))
     known = [x for each in found if each.worst and math.isfinite(each.worst.value)
              for x in (each.worst.low, each.worst.value, each.worst.high) if x > 0]
-    axis.across(axes, axis.cover(known or [0.0, 1.0], zero=not known), "s", words("recoveries.axis"))
+    limits = sorted({limit for row in limited for limit in row.limits})
+    span = axis.cover(known or [0.0, 1.0], limits, zero=not known)
+    axis.across(axes, span, "s", words("recoveries.axis"))
+    for limit in filter(span.holds, limits):
+        axes.axvline(limit, color=style.ALARM, linewidth=1.4)
     for entry in entries:
         _curve(axes, _of(found, entry.party), style.look(entry.party, entry.curve), words)
     axes.set_ylim(0, 1.06)

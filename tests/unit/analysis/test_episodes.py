@@ -11,7 +11,8 @@ from analysis.episodes import episodes
 from analysis.rows import material
 from analysis.words import Words
 from harness import history, probing
-from harness.model import Event, Outcome, Series, Status, StepResult
+from harness.model import Event, Finding, Outcome, Series, Status, StepResult, Verdict
+from harness.stats.records import Requirement
 
 FAULT = 5.0
 
@@ -85,6 +86,18 @@ def test_events_are_drawn_with_what_never_ended(made_up, lang):
              if chart.kind in ("incidents", "recoveries")]
     assert [picture.chart.kind for picture in drawn] == ["incidents", "recoveries"]
     assert all("never" in picture.svg or "未恢复" in picture.svg for picture in drawn)
+
+
+def test_a_limit_is_drawn_where_it_judges_the_outages(made_up):
+    def drawn(indicator):
+        point = runs(made_up, 1)[0].results[0].step.point
+        limit = Requirement(indicator_id=indicator, op="<=", limit=17.0, unit="s", source="made up")
+        found = Finding(indicator=indicator, target="target-0", verdict=Verdict.FAIL, point=point, requirement=limit)
+        return next(charts.rendered(chart).svg for chart in charts.plan(material(runs(made_up, 1), [found]), Words())
+                    if chart.kind == "recoveries")
+
+    assert "HA-02 limit ≤ 17 s" in drawn("HA-02")
+    assert "limit" not in drawn("HA-03")
 
 
 def test_drawing_events_twice_gives_the_same_bytes(made_up):
