@@ -21,12 +21,16 @@ test: setup lint
 	$(BIN)/pytest -q --benchmark-disable -m "not live" tests/benchmarks
 	$(MAKE) --no-print-directory test-live
 
-# Tests on the real thing, in a lab of their own beside any other; where it cannot stand they skip and say why.
+# Tests on the real thing, in a lab of their own beside any other; where it cannot stand they skip and say why. Those
+# marked `own` run beside the rest, and what they print comes after it.
 test-live: export VIRTMARK_STATE := /var/lib/virtmark-test
 test-live: setup
-	@trap '$(BIN)/virtmark lab down' EXIT; trap 'exit 130' INT TERM; \
+	@said=$$(mktemp); trap 'kill $$beside 2>/dev/null; wait; rm -f $$said; $(BIN)/virtmark lab down' EXIT; \
+	trap 'exit 130' INT TERM; \
 	$(BIN)/virtmark lab up --stack bookworm --stack trixie; \
-	$(BIN)/pytest -q -n 2 --dist loadgroup --benchmark-disable -m live -rs tests
+	$(BIN)/pytest -q --benchmark-disable -m "live and own" -rs tests >$$said 2>&1 & beside=$$!; \
+	$(BIN)/pytest -q --benchmark-disable -m "live and not own" -rs tests; code=$$?; \
+	wait $$beside || code=1; cat $$said; exit $$code
 
 lint: setup
 	$(BIN)/ruff check .
