@@ -22,13 +22,13 @@ test: setup lint
 	$(MAKE) --no-print-directory test-live
 
 # Tests on the real thing, in a lab of their own beside any other; where it cannot stand they skip and say why. Those
-# marked `own` run beside the rest, and what they print comes after it.
+# marked `own` run beside the rest, and what they print comes after it; they see SIGINT, which sh would have them ignore.
 test-live: export VIRTMARK_STATE := /var/lib/virtmark-test
 test-live: setup
 	@said=$$(mktemp); trap 'kill $$beside 2>/dev/null; wait; rm -f $$said; $(BIN)/virtmark lab down' EXIT; \
 	trap 'exit 130' INT TERM; \
 	$(BIN)/virtmark lab up --stack bookworm --stack trixie; \
-	$(BIN)/pytest -q --benchmark-disable -m "live and own" -rs tests >$$said 2>&1 & beside=$$!; \
+	env --default-signal=INT,QUIT $(BIN)/pytest -q --benchmark-disable -m "live and own" -rs tests >$$said 2>&1 & beside=$$!; \
 	$(BIN)/pytest -q --benchmark-disable -m "live and not own" -rs tests; code=$$?; \
 	wait $$beside || code=1; cat $$said; exit $$code
 

@@ -10,9 +10,8 @@ import pytest
 
 from drivers.lab import cache, lab, rootfs, switch
 from drivers.lab.layout import STACKS, Layout, address
-from drivers.lab.state import began
 from harness.errors import LabError
-from tests.support.labs import MARKS, everyone, in_spaces, own_layout, run, spaces_of, traces, up_process
+from tests.support.labs import MARKS, alive, everyone, inhabitants, own_layout, run, traces, up_process
 
 pytestmark = MARKS
 
@@ -29,14 +28,14 @@ def spare():
 def test_down_leaves_nothing(spare):
     state = lab.up(layout=spare)
     pids = everyone(spare)
-    spaces = spaces_of(pids)
     assert len(pids) >= 10
     assert traces(spare)
     subprocess.run(["nsenter", "-t", str(state.machines["hA"].init.pid), "-m", "-p", "setsid", "-f", "sleep", "54321"],
                    check=True)
+    there = inhabitants(pids)
+    assert there.keys() > pids
     assert lab.down(layout=spare) >= len(pids)
-    assert [pid for pid in pids if began(pid) is not None] == []
-    assert in_spaces(spaces) == []
+    assert alive(there) == []
     assert traces(spare) == []
     assert lab.down(layout=spare) == 0
     assert lab.status(spare).stacks == ()
@@ -67,10 +66,9 @@ def test_a_killed_up_is_cleaned_by_down(spare, moment):
         assert any(line.startswith(moment) for line in process.stdout)
         process.kill()
     assert lab.status(spare).leftovers or not lab.status(spare).up
-    pids = everyone(spare)
-    spaces = spaces_of(pids)
+    there = inhabitants(everyone(spare))
     lab.down(layout=spare)
-    assert in_spaces(spaces) == []
+    assert alive(there) == []
     assert everyone(spare) == set()
     assert traces(spare) == []
 

@@ -47,10 +47,19 @@ def spaces_of(pids):
     return found - {(kind, os.readlink(f"/proc/self/ns/{kind}")) for kind in SPACES}
 
 
-def in_spaces(spaces):
-    """Return the processes on this machine that are in one of those namespaces."""
-    living = [int(name) for name in os.listdir("/proc") if name.isdigit() and began(int(name)) is not None]
-    return [pid for pid in living if spaces_of([pid]) & spaces]
+def inhabitants(pids):
+    """Return all processes of this machine in the namespaces of those, with when each began.
+
+    Ask before the namespaces end: the kernel gives their numbers to new ones at once.
+    """
+    spaces = spaces_of(pids)
+    living = {int(name): began(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+    return {pid: at for pid, at in living.items() if at is not None and spaces_of([pid]) & spaces}
+
+
+def alive(processes):
+    """Return which of `inhabitants` live on."""
+    return [pid for pid, at in processes.items() if began(pid) == at]
 
 
 def traces(layout):
