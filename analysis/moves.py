@@ -14,11 +14,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analysis.episodes import Episode, Seen, episodes
+from analysis.episodes import Seen, episodes
 from analysis.rows import Material, Party, clean
 from harness import probing
 from harness.history import columns
-from harness.model import Event, StepResult
+from harness.indicators.migration import moves
+from harness.model import StepResult
 
 PLATFORM, INSIDE = "platform", "inside"
 REQUESTS = "http"
@@ -70,11 +71,12 @@ def views(material: Material, place: Place) -> list[View]:
     """Return all views of the moves at a place, the platform's first, then from the inside out."""
     found: dict[tuple[str, int], list[Seen]] = {}
     parties: dict[int, Party] = {}
-    for result, party in _results(material, place):
-        its = [each for each in episodes(material) if _is(each, result, party)]
+    told = [(party, seen) for result, party in _results(material, place) for seen in _told(result)]
+    told += [(each.party, seen) for each in episodes(material)
+             if each.kind == "move" and (each.stage, each.point) == place for seen in each.seen]
+    for party, seen in told:
         parties[party.index] = party
-        for view, seen in (*_told(result), *((seen.probe, seen) for each in its for seen in each.seen)):
-            found.setdefault((view, party.index), []).append(seen)
+        found.setdefault((seen.probe, party.index), []).append(seen)
     order = [PLATFORM, INSIDE]
     return [View(party=parties[index], view=view, times=tuple(times))
             for (view, index), times in sorted(found.items(), key=lambda item: (
@@ -94,20 +96,11 @@ def service(material: Material, place: Place) -> list[Service]:
 def _results(material: Material, place: Place) -> Iterator[tuple[StepResult, Party]]:
     for run in material.runs:
         for result in run.results:
-            if (result.step.stage, clean(result.step.point)) == place and _moves(result):
+            if (result.step.stage, clean(result.step.point)) == place and moves(result):
                 yield result, material.party(run.plan.target)
 
 
-def _moves(result: StepResult) -> list[Event]:
-    return sorted((event for event in result.events if event.actor == "migration"), key=lambda event: event.start)
-
-
-def _is(episode: Episode, result: StepResult, party: Party) -> bool:
-    return (episode.party.index, episode.stage, episode.point, episode.round) == (
-        party.index, result.step.stage, clean(result.step.point), result.step.round)
-
-
-def _told(result: StepResult) -> Iterator[tuple[str, Seen]]:
+def _told(result: StepResult) -> Iterator[Seen]:
     """Yield what the platform and the heartbeat say, move by move."""
     by: dict[str, dict[str, float]] = {}
     for series in result.series:
@@ -116,7 +109,7 @@ def _told(result: StepResult) -> Iterator[tuple[str, Seen]]:
     for view, metric in ((PLATFORM, "migration.downtime"), (INSIDE, "migration.heartbeat")):
         for move, value in by.get(metric, {}).items():
             low, high = (by.get(f"{metric}.{end}", {}).get(move, value) for end in ("low", "high"))
-            yield view, Seen(probe=view, start=0.0, value=value, low=low, high=high)
+            yield Seen(probe=view, start=0.0, value=value, low=low, high=high)
 
 
 def _around(result: StepResult) -> Iterator[Around]:
@@ -125,7 +118,7 @@ def _around(result: StepResult) -> Iterator[Around]:
             continue
         its = columns(history)
         sent, ok = its.sent / 1e9, probing.answered(its, history.interval)
-        for move in _moves(result):
+        for move in moves(result):
             near = (sent >= move.start - BEFORE) & (sent <= move.end + AFTER)
             if near.any():
                 yield Around(move.end - move.start, sent[near] - move.start, ok[near])

@@ -56,8 +56,8 @@ Guest = tuple[str, int, Life]    # role, first host, life
 class Round:
     """Machines of one round, as a context; leaving it removes all of them.
 
-    `usual` are the guests that the rounds of a plan are known to use; they are booted side by side, on the first use of
-    one of them, and no guest boots beside a step that does not know it. What a round learns it adds.
+    `usual` are the guests that earlier rounds of the plan used; where the target can, all boot side by side on the
+    first use of one of them. A round adds what it learns.
     """
 
     def __init__(self, target: Target, size: GuestSize, boots: Boots, note: Callable[[str], None],

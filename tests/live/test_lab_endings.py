@@ -36,6 +36,7 @@ def test_down_leaves_nothing(spare):
     assert there.keys() > pids
     assert lab.down(layout=spare) >= len(pids)
     assert alive(there) == []
+    assert everyone(spare) == set()
     assert traces(spare) == []
     assert lab.down(layout=spare) == 0
     assert lab.status(spare).stacks == ()
