@@ -93,29 +93,20 @@ def folders(groups: Hierarchies, name: str) -> list[Path]:
 
 def members(groups: Hierarchies, name: str) -> set[int]:
     """Return the ids of all processes in group `name` and below, in whatever hierarchy."""
-    found: set[int] = set()
-    for folder in folders(groups, name):
-        for file in folder.rglob("cgroup.procs"):
-            try:
-                found.update(map(int, file.read_text().split()))
-            except OSError:
-                continue  # the group went away meanwhile, or is threaded
-    return found - {0}
+    return {int(word) for file in _files(groups, name, "cgroup.procs") for word in _read(file).split()} - {0}
 
 
 def thaw(groups: Hierarchies, name: str) -> None:
     """Let frozen processes of group `name` go on, since a frozen one cannot even be killed in version 1."""
     for file, running in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
-        for folder in folders(groups, name):
-            for switch in folder.rglob(file):
-                _write(switch, running)
+        for switch in _files(groups, name, file):
+            _write(switch, running)
 
 
 def frozen(groups: Hierarchies, name: str) -> bool:
     """Say whether anything in group `name` is frozen."""
-    return any(switch.read_text().strip() in ("FROZEN", "FREEZING", "1")
-               for file in ("freezer.state", "cgroup.freeze")
-               for folder in folders(groups, name) for switch in folder.rglob(file))
+    return any(_read(switch).strip() in ("FROZEN", "FREEZING", "1")
+               for file in ("freezer.state", "cgroup.freeze") for switch in _files(groups, name, file))
 
 
 def remove(groups: Hierarchies, name: str) -> list[Path]:
@@ -133,6 +124,21 @@ def remove(groups: Hierarchies, name: str) -> list[Path]:
 def _deepest_first(folder: Path) -> Iterator[Path]:
     for place, _, _ in os.walk(folder, topdown=False):
         yield Path(place)
+
+
+def _files(groups: Hierarchies, name: str, file: str) -> Iterator[Path]:
+    """Yield each `file` of group `name` and below; groups may go away meanwhile, which `rglob` would not bear."""
+    for folder in folders(groups, name):
+        for place, _, files in os.walk(folder):
+            if file in files:
+                yield Path(place, file)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""  # the group went away meanwhile, or is threaded
 
 
 def _write(file: Path, text: str) -> None:

@@ -1,5 +1,7 @@
 """Which control groups a machine has."""
 
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,29 @@ def test_freezing_is_seen_and_undone(tree):
 def test_controllers_that_are_not_offered_are_missing(tree):
     (tree.v2 / "cgroup.controllers").write_text("cpu memory\n")
     assert cgroups.missing(tree) == ["cpuset", "io", "pids"]
+
+
+def test_groups_that_go_away_while_they_are_read_are_passed_over(tree):
+    """As a guest's do when it is killed; the walk of pathlib raised then."""
+    group, over = tree.v2 / "virtmark-hA", threading.Event()
+
+    def churn():
+        while not over.is_set():
+            (group / "machine" / "guest" / "vcpu0").mkdir(parents=True)
+            (group / "machine" / "guest" / "cgroup.freeze").write_text("0\n")
+            shutil.rmtree(group / "machine")
+
+    guests = threading.Thread(target=churn)
+    guests.start()
+    try:
+        assert all(cgroups.members(tree, "virtmark-hA") == {11, 12, 13} and cgroups.frozen(tree, "virtmark-hA")
+                   for _ in range(500))
+    finally:
+        over.set()
+        guests.join()
+
+
+def test_a_switch_that_is_gone_when_it_is_read_says_nothing(tree):
+    (tree.v2 / "virtmark-hA" / "init" / "cgroup.freeze").unlink()
+    (tree.v2 / "virtmark-hA" / "cgroup.freeze").symlink_to("gone")
+    assert not cgroups.frozen(tree, "virtmark-hA")
