@@ -31,7 +31,8 @@ def resampled_bins(counts: Counts, share: Fraction, draws: int, seed: int) -> Co
     float64, exact below 2**53 values, because only there matrix products are fast.
     """
     rows = counts.shape[0]
-    weights = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), size=draws).astype(np.float64)
+    drawn = np.random.default_rng(seed).integers(rows, size=(draws, rows)) + rows * np.arange(draws)[:, None]
+    weights = np.bincount(drawn.ravel(), minlength=draws * rows).reshape(draws, rows).astype(np.float64)
     used = np.flatnonzero(counts.any(axis=0))
     upto = np.cumsum(counts[:, used], axis=1, dtype=np.float64)      # values at or below each bin, by block
     totals = weights @ upto[:, -1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -97,6 +98,9 @@ def array(x: npt.ArrayLike, where: str = "x", *, infinite: bool = False) -> Floa
         raise ValueError(f"{where}: not all real numbers ({error})") from None
     if values.size == 0:
         raise ValueError(f"{where}: empty; at least one score is needed")
+    with np.errstate(all="ignore"):
+        if math.isfinite(values.sum()):     # then so is each of them; else it may only have been too much
+            return values
     if np.isnan(values).any():
         raise ValueError(f"{where}: NaN at index {int(np.isnan(values).ravel().argmax())}; a failed run is no number")
     if np.isneginf(values).any() or (not infinite and np.isinf(values).any()):
@@ -133,7 +137,7 @@ def data_hash(*arrays: FloatArray) -> str:
     digest = hashlib.sha256()
     for values in arrays:
         digest.update(str(values.shape).encode())
-        digest.update((values + 0.0).astype("<f8").tobytes())  # + 0.0: a negative zero is a zero
+        digest.update((values + 0.0).astype("<f8", copy=False).tobytes())  # + 0.0: a negative zero is a zero
     return digest.hexdigest()[:16]
 
 

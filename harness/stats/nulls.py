@@ -67,10 +67,16 @@ def rank_sum_index(m: int, n: int, tail: float) -> tuple[int, float]:
 
 def midranks(values: FloatArray) -> FloatArray:
     """Return ranks 1 .. n of shape (n,), equal values sharing the mean of their ranks."""
+    order = np.argsort(values)
+    ordered = values[order]
+    if (ordered[1:] != ordered[:-1]).all():
+        ranks = np.empty(values.size)
+        ranks[order] = np.arange(1.0, values.size + 1)
+        return ranks
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    ranks: FloatArray = ((last - counts + 1 + last) / 2)[inverse]
-    return ranks
+    shared: FloatArray = ((last - counts + 1 + last) / 2)[inverse]
+    return shared
 
 
 def permutation_p(ranks: FloatArray, m: int) -> float:

@@ -206,7 +206,8 @@ def _friedman(ranks: FloatArray) -> tuple[float, float]:
     from scipy import special
 
     n, k = ranks.shape
-    ties = sum(float(c**3 - c) for row in ranks for c in np.unique(row, return_counts=True)[1])
+    tied = ranks[(np.diff(np.sort(ranks, axis=1)) == 0).any(axis=1)]
+    ties = sum(float(c**3 - c) for row in tied for c in np.unique(row, return_counts=True)[1])
     divisor = 1 - ties / (n * (k**3 - k))
     if divisor <= 0:
         return 0.0, 1.0

@@ -68,10 +68,10 @@ def test_resampling_finds_the_percentile_of_each_resample(seed, rows, p):
     """The same draws, put together and searched one by one."""
     counts = np.random.default_rng(seed).integers(0, 4, (rows, 12))
     counts[0, 3] += 1
-    weights = np.random.default_rng(1).multinomial(rows, np.full(rows, 1 / rows), size=20)
+    choices = np.random.default_rng(1).integers(rows, size=(20, rows))
     whole = counts.sum(axis=0)
-    for found, drawn in zip(resampled_bins(counts, p, 20, 1), weights @ counts, strict=True):
-        used = drawn if drawn.any() else whole
+    for found, chosen in zip(resampled_bins(counts, p, 20, 1), choices, strict=True):
+        used = counts[chosen].sum(axis=0) if counts[chosen].any() else whole
         assert found == np.searchsorted(np.cumsum(used), rank_of(p, int(used.sum())))
 
 
