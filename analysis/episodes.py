@@ -1,7 +1,7 @@
 """Events of runs as episodes: one fault or one move, what followed, and the outage that each probe saw. Pure.
 
 The one thing to know: an episode lasts until the next one of its step begins. Times are s since the fault, and an
-outage that nobody saw end is +inf.
+outage that nobody saw end is +inf. Events that only calibrate a prober are none.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from itertools import pairwise
 
 from analysis.rows import Material, Party, clean
 from harness import probing
+from harness.indicators.probing import LENGTHS, LOSS
 from harness.model import Event, History, Outcome, StepResult
 from harness.stats.outages import Outage
 
 BEGINS = ("fault", "migration")
+NO_EPISODES = ("healed", *LENGTHS, LOSS)
 SETTLING = 1.0      # s in which a prober finds its way
 
 
@@ -81,7 +83,7 @@ def episodes(material: Material) -> tuple[Episode, ...]:
 
 
 def _of_step(result: StepResult, party: Party) -> Iterator[Episode]:
-    begins = sorted((event for event in result.events if event.actor in BEGINS and event.action != "healed"),
+    begins = sorted((event for event in result.events if event.actor in BEGINS and event.action not in NO_EPISODES),
                     key=lambda event: event.start)
     if not begins:
         return

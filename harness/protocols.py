@@ -7,7 +7,7 @@ Guests live for one round: `Lab.guest` boots on first use and returns the same g
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, runtime_checkable
@@ -219,16 +219,34 @@ class Breaks(Protocol):
         """Inject; leaving the context heals. Unsupported for a kind that `faults` does not name."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """Packets dropped on purpose from `start` to `end` (target's clock), by protocol and length of the packet (B)."""
+
+    start: float
+    end: float
+    packets: Mapping[tuple[str, int], int]
+
+
 @runtime_checkable
-class Cuts(Protocol):
-    """Cuts the path from the client to a guest at planned times, for exact durations: a truth to hold probes to."""
+class Disturbs(Protocol):
+    """Disturbs a guest or the client's path to it in ways that are exactly known: truths to hold probes to.
+
+    Each is Unsupported where guest or path are not the target's to disturb.
+    """
 
     def cut(self, guest: Machine, windows: Sequence[tuple[float, float]]
             ) -> AbstractContextManager[Sequence[tuple[float, float]]]:
         """Plan cuts, each from begin to end on the target's clock, all still to come; yield when they exactly are.
 
-        Leaving the context removes what is still to come. Unsupported where the path is not the target's to cut.
+        Leaving the context removes what is still to come.
         """
+
+    def pausing(self, guest: Machine) -> AbstractContextManager[Callable[[float], tuple[float, float]]]:
+        """Yield what stops the guest as a whole for so many s, and returns from when to when on the target's clock."""
+
+    def lose(self, guest: Machine, share: float, length: float) -> Dropped:
+        """Drop a share of what the client sends to a guest, at random, for `length` s; count what was dropped."""
 
 
 @runtime_checkable
@@ -285,7 +303,13 @@ class Lab(Protocol):
 
     def cut(self, guest: Machine, windows: Sequence[tuple[float, float]]
             ) -> AbstractContextManager[Sequence[tuple[float, float]]]:
-        """Cut the client's path to a guest at planned times; those that are over become events; see `Cuts`."""
+        """Cut the client's path to a guest at planned times; those that are over become events; see `Disturbs`."""
+
+    def pausing(self, guest: Machine) -> AbstractContextManager[Callable[[float], tuple[float, float]]]:
+        """Yield what pauses a guest for so many s, which becomes an event; see `Disturbs`."""
+
+    def lose(self, guest: Machine, share: float, length: float) -> Dropped:
+        """Drop a share of what the client sends to a guest for so many s, which becomes an event; see `Disturbs`."""
 
     def keep(self, name: str, data: bytes, source: str) -> None:
         """Keep bytes as evidence: a file `name`, and where they come from."""
@@ -305,7 +329,7 @@ class Workload(Protocol):
 
 
 __all__ = [
-    "Breaks", "Cleans", "Completed", "Cuts", "Fault", "FaultKind", "Gathers", "GuestSpec", "Hosted", "Injected", "Lab",
-    "Life", "Machine", "Managed", "Migrates", "Migration", "Moved", "Protects", "Record", "Running", "Target", "Viewed",
-    "Workload",
+    "Breaks", "Cleans", "Completed", "Disturbs", "Dropped", "Fault", "FaultKind", "Gathers", "GuestSpec", "Hosted",
+    "Injected", "Lab", "Life", "Machine", "Managed", "Migrates", "Migration", "Moved", "Protects", "Record", "Running",
+    "Target", "Viewed", "Workload",
 ]

@@ -13,7 +13,8 @@ from harness.evidence import Call, Recorded, Recorder
 from harness.model import Event, GuestSize, Outcome
 from harness.protocols import (
     Breaks,
-    Cuts,
+    Disturbs,
+    Dropped,
     Fault,
     Gathers,
     GuestSpec,
@@ -201,21 +202,46 @@ class StepLab:
     @contextmanager
     def cut(self, guest: Machine, windows: Sequence[tuple[float, float]]) -> Iterator[Sequence[tuple[float, float]]]:
         """Cut the client's path to a guest; each cut that is over when the context ends becomes an event."""
-        target = self._round.target
-        if not isinstance(target, Cuts):
-            raise Unsupported("the target cannot cut the path between its client and a guest")
-        with target.cut(_plain(guest), windows) as exact:
+        with self._disturbing().cut(_plain(guest), windows) as exact:
             try:
                 yield exact
             finally:
-                now, began = self.clock.now(), self._recorder.begin
-                self.events += [Event(actor="fault", action="cut", start=begin - began, end=end - began,
-                                      outcome=Outcome.OK, detail="nftables, by the kernel's clock")
-                                for begin, end in exact if end <= now]
+                now = self.clock.now()
+                for begin, end in exact:
+                    if end <= now:
+                        self._disturbed("cut", begin, end, "nftables, by the kernel's clock")
+
+    @contextmanager
+    def pausing(self, guest: Machine) -> Iterator[Callable[[float], tuple[float, float]]]:
+        """Pause a guest for so long, as often as wanted; each pause becomes an event."""
+        def told(length: float) -> tuple[float, float]:
+            begin, end = pause(length)
+            self._disturbed("pause", begin, end, "SIGSTOP and SIGCONT")
+            return begin, end
+
+        with self._disturbing().pausing(_plain(guest)) as pause:
+            yield told
+
+    def lose(self, guest: Machine, share: float, length: float) -> Dropped:
+        """Drop a share of what the client sends to a guest; it becomes an event."""
+        dropped = self._disturbing().lose(_plain(guest), share, length)
+        self._disturbed("loss", dropped.start, dropped.end, "nftables, at random")
+        return dropped
 
     def keep(self, name: str, data: bytes, source: str) -> None:
         """Keep bytes as evidence of this step."""
         self._recorder.keep(f"{self._recorder.number():02d}-{name}", data, Call(source, self.clock.now()))
+
+    def _disturbing(self) -> Disturbs:
+        target = self._round.target
+        if not isinstance(target, Disturbs):
+            raise Unsupported("the target cannot disturb a guest and its client's path in ways that are exactly known")
+        return target
+
+    def _disturbed(self, what: str, begin: float, end: float, how: str) -> None:
+        began = self._recorder.begin
+        self.events.append(Event(actor="fault", action=what, start=begin - began, end=end - began, outcome=Outcome.OK,
+                                 detail=how))
 
     def _tell(self, fault: Fault, injected: Injected) -> None:
         began = self._recorder.begin

@@ -21,20 +21,23 @@ TALL = 2.2
 def charts(material: Material, words: Words) -> Iterator[Chart | Absence]:
     """Yield a chart for every place at which guests were moved while requests were sent."""
     for place in moves.places(material):
-        title = f"{words('degradation.title')}: {latency.place(*place)}"
         if found := moves.service(material, place):
-            yield Chart(kind="degradation", area="MIG", title=title, caption=words("degradation.notes"),
-                        draw=partial(_draw, found, title, words), slug=slug(latency.place(*place), "degradation"))
+            yield Chart(kind="degradation", area="MIG", title=_title(place, words), caption=words("degradation.notes"),
+                        draw=partial(_draw, found, place, words), slug=slug(latency.place(*place), "degradation"))
 
 
-def _draw(found: Sequence[Service], title: str, words: Words) -> Figure:
+def _title(place: tuple[str, str], words: Words) -> str:
+    return f"{words('degradation.title')}: {latency.place(*place)}"
+
+
+def _draw(found: Sequence[Service], place: tuple[str, str], words: Words) -> Figure:
     words = style.spoken(words)
     notes = words("degradation.notes")
     entries = [style.Entry(each.party, words("degradation.which", moves=each.moves, requests=each.requests), curve)
                for curve, each in enumerate(found)]
     top = style.headroom(notes) + style.legend_height(entries) + 0.15
     made = style.figure(top + TALL + 0.6)
-    style.head(made, title, notes, flag=style.flag((each.party for each in found), words))
+    style.head(made, _title(place, words), notes, flag=style.flag((each.party for each in found), words))
     style.legend(made, style.headroom(notes) + 0.05, entries)
     axes = style.panel(made, (0.75, top, style.WIDTH - 0.75 - 0.4, TALL))
     far = max(each.at[-1] for each in found) + moves.BIN

@@ -24,13 +24,16 @@ SPREAD = 0.28       # how far the moves of a target stand apart, of a line
 def charts(material: Material, words: Words) -> Iterator[Chart | Absence]:
     """Yield a chart for every place at which guests were moved."""
     for place in moves.places(material):
-        title = f"{words('views.title')}: {latency.place(*place)}"
         if found := moves.views(material, place):
-            yield Chart(kind="views", area="MIG", title=title, caption=words("views.notes"),
-                        draw=partial(_draw, found, title, words), slug=slug(latency.place(*place), "views"))
+            yield Chart(kind="views", area="MIG", title=_title(place, words), caption=words("views.notes"),
+                        draw=partial(_draw, found, place, words), slug=slug(latency.place(*place), "views"))
 
 
-def _draw(found: Sequence[View], title: str, words: Words) -> Figure:
+def _title(place: tuple[str, str], words: Words) -> str:
+    return f"{words('views.title')}: {latency.place(*place)}"
+
+
+def _draw(found: Sequence[View], place: tuple[str, str], words: Words) -> Figure:
     words = style.spoken(words)
     notes = words("views.notes")
     parties = sorted({each.party.index: each.party for each in found}.items())
@@ -40,7 +43,7 @@ def _draw(found: Sequence[View], title: str, words: Words) -> Figure:
     top = style.headroom(notes) + style.legend_height(entries) + 0.15
     tall = LINE * len(parties) * len(names) + 0.1
     made = style.figure(top + tall + 0.55)
-    style.head(made, title, notes, flag=style.flag((party for _, party in parties), words))
+    style.head(made, _title(place, words), notes, flag=style.flag((party for _, party in parties), words))
     style.legend(made, style.headroom(notes) + 0.05, entries)
     axes = style.panel(made, (LEFT, top, style.WIDTH - LEFT - RIGHT, tall))
     seen = [x for each in found for time in each.times for x in (time.value, time.high) if x > 0 and math.isfinite(x)]

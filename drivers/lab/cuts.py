@@ -8,6 +8,7 @@ so a cut heals by itself, whatever becomes of the controller.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from harness.protocols import Machine
 
 GRAIN = 512                         # ns; 10**9 = 512 * 1953125
 _INVERSE = pow(10**9 // GRAIN, -1, 2**64 // GRAIN)
-TABLE = "virtmark-cut"
+TABLE, DROPPED = "virtmark-cut", "dropped"
 TIMEOUT = 30.0
 
 
@@ -37,16 +38,33 @@ def seconds(moment: int) -> int:
 
 def rules(device: str, cuts: Sequence[Cut], table: str = TABLE, match: str = "") -> str:
     """Return the nft table that drops what comes in by `device`, of that only what `match`es, during each cut."""
-    lines = "\n".join(f"  {match} meta time >= {seconds(each.begin)} meta time < {seconds(each.end)} counter drop"
-                      for each in cuts)
+    lines = "\n".join(f"  {match} {_within(each)} counter drop" for each in cuts)
     return (f'table netdev {table} {{\n chain cut {{\n  type filter hook ingress device "{device}" priority 0;\n'
             f"{lines}\n }}\n}}\n")
 
 
-def lossy(device: str, share: float, table: str = TABLE) -> str:
-    """Return the nft table that drops a share of what comes in by `device`, at random, in 1/10000."""
-    return (f'table netdev {table} {{\n chain cut {{\n  type filter hook ingress device "{device}" priority 0;\n'
-            f"  numgen random mod 10000 < {round(share * 10000)} counter drop\n }}\n}}\n")
+def lossy(device: str, share: float, window: Cut, table: str = TABLE, match: str = "") -> str:
+    """Return the nft table that drops a share of what comes in by `device` in a window, of that only what `match`es, at
+    random in 1/10000, and counts it by protocol and length in the set `DROPPED`."""
+    return (f"table netdev {table} {{\n set {DROPPED} {{ typeof ip protocol . ip length; flags dynamic; size 1024; }}\n"
+            f' chain cut {{\n  type filter hook ingress device "{device}" priority 0;\n'
+            f"  {match} {_within(window)} numgen random mod 10000 < {round(share * 10000)} "
+            f"update @{DROPPED} {{ ip protocol . ip length counter }} drop\n }}\n}}\n")
+
+
+def _within(window: Cut) -> str:
+    return f"meta time >= {seconds(window.begin)} meta time < {seconds(window.end)}"
+
+
+def dropped(listing: str) -> dict[tuple[str, int], int]:
+    """Return how many packets of which protocol and length nft counted, of its JSON of the set `DROPPED`; LabError if
+    it is none."""
+    try:
+        found = [each["set"] for each in json.loads(listing)["nftables"] if "set" in each]
+        return {(str(protocol), int(length)): int(entry["elem"]["counter"]["packets"])
+                for entry in found[0].get("elem", ()) for protocol, length in (entry["elem"]["val"]["concat"],)}
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise LabError(f"nft: its list of what was dropped cannot be read: {type(error).__name__}: {error}") from None
 
 
 @contextmanager
@@ -64,4 +82,4 @@ def loaded(machine: Machine, text: str, remove: Sequence[str], table: str = TABL
             machine.run(["nft", "delete", "table", "netdev", table], timeout=TIMEOUT).checked()
 
 
-__all__ = ["GRAIN", "TABLE", "Cut", "loaded", "lossy", "rules", "seconds"]
+__all__ = ["DROPPED", "GRAIN", "TABLE", "Cut", "dropped", "loaded", "lossy", "rules", "seconds"]

@@ -170,7 +170,7 @@ def inject(target: Platform, fault: Fault, guest: Machine | None) -> Iterator[In
         raise Unsupported(f"libvirt: {fault.kind} is none of the faults that these hosts can have: "
                           f"{', '.join(kinds(target))}")
     act = _about_host(target, fault) if guest is None or fault.kind in HOST_KINDS else _about_guest(
-        target, fault, _victim(target, guest))
+        target, fault, victim(target, guest))
     if not act.heal:
         start = target.clock.now()
         act.do()
@@ -207,7 +207,8 @@ def mend(target: Platform) -> list[str]:
     return found
 
 
-def _victim(target: Platform, guest: Machine) -> Victim:
+def victim(target: Platform, guest: Machine) -> Victim:
+    """Return a guest with its domain and its host; TargetError where it runs on none of the target's."""
     domain = _domain(guest)
     uri = domain.connect().getURI()
     for index in range(len(target.hosts)):

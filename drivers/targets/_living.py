@@ -19,10 +19,12 @@ from harness.errors import TargetError
 
 
 class Wherever:
-    """The domain of a guest on whatever host it runs now; it has the calls of libvirt's own domain object."""
+    """The domain of a guest on whatever host it runs now; it has the calls of libvirt's own domain object. The disk of
+    a `carried` one is on its host's own storage."""
 
-    def __init__(self, name: str, connections: Callable[[], Iterator[tuple[int, Any]]]) -> None:
-        self._name, self._connections = name, connections
+    def __init__(self, name: str, connections: Callable[[], Iterator[tuple[int, Any]]], *, carried: bool = False
+                 ) -> None:
+        self._name, self._connections, self.carried = name, connections, carried
         self._domain: Any = None    # libvirt frees a domain with its last reference, also while a call has its handle
 
     def found(self) -> dict[int, Any]:

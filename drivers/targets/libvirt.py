@@ -23,7 +23,7 @@ import libvirt
 
 from drivers import shell
 from drivers.shell import Local, Shell, Ssh, owner
-from drivers.targets import _cutting, _faults, _lxc, _migration, _protected
+from drivers.targets import _disturbing, _faults, _lxc, _migration, _protected
 from drivers.targets._agent import Agent
 from drivers.targets._domain import Domain, claim, mac, processor
 from drivers.targets._hypervisor import Hypervisor, own_address
@@ -32,7 +32,7 @@ from drivers.targets._real import Real, system
 from drivers.targets._site import Host, Image, Site, lab_image, site, ssh_options
 from harness.errors import InputError, TargetError, Unsupported
 from harness.model import Event
-from harness.protocols import Fault, GuestSpec, Injected, Machine, Migration, Moved
+from harness.protocols import Dropped, Fault, GuestSpec, Injected, Machine, Migration, Moved
 from harness.units import Seconds
 
 T = TypeVar("T")
@@ -146,6 +146,8 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         place, file, own = self._site(to), f"{domain.name()}.qcow2", how.storage == "copied"
         if not place.host.migration:
             raise Unsupported(f"libvirt: hosts[{to}] has no `migration`, the URI by which other hosts reach it")
+        if own and not domain.carried:
+            raise Unsupported("libvirt: storage = copied is for guests of life carried; the disk of this one is shared")
         before = self.whereabouts(guest)
         if own:
             self._store(to).remove(file)
@@ -159,9 +161,18 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
     def cut(self, guest: Machine, windows: Sequence[tuple[float, float]]
             ) -> AbstractContextManager[Sequence[tuple[float, float]]]:
         """Cut the path from the lab's client to a guest."""
-        if self.client_machine != "lab:client":
-            raise Unsupported("libvirt: only the path from the embedded lab's client (lab:client) can be cut")
-        return _cutting.cut(guest, windows, self.clock)
+        self._in_lab()
+        return _disturbing.cut(guest, windows, self.clock)
+
+    def pausing(self, guest: Machine) -> AbstractContextManager[Callable[[float], tuple[float, float]]]:
+        """Yield what stops a guest's QEMU for so long."""
+        self._in_lab()
+        return _disturbing.pausing(_faults.victim(self, guest), self.clock)
+
+    def lose(self, guest: Machine, share: float, length: float) -> Dropped:
+        """Drop a share of what the lab's client sends to a guest."""
+        self._in_lab()
+        return _disturbing.lose(guest, share, length, self.clock)
 
     def faults(self) -> Mapping[str, str]:
         """Return what can be broken here, and by what means."""
@@ -212,6 +223,11 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         for daemon in (*self._daemons.values(), *self._stores.values()):
             daemon.close()
 
+    def _in_lab(self) -> None:
+        if self.client_machine != "lab:client" or not all(host.lab for host in self.hosts):
+            raise Unsupported("libvirt: only guests of the embedded lab and the path from its client (lab:client) can "
+                              "be disturbed in ways that are exactly known")
+
     def _start(self, place: Site, daemon: Hypervisor, guest: Domain, role: str, *, tied: bool) -> tuple[Any, Domain]:
         """Start the domain under the first free address."""
         if not place.addresses:
@@ -239,7 +255,8 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         domain, guest = self._start(place, daemon, guest, spec.role, tied=spec.life == "plain")
         if spec.life != "plain":
             uris = [self._site(index).host.uri for index in range(len(self.hosts))]
-            with self._own_disks(guest, spec), roaming(Wherever(guest.name, self._connections), uris) as found:
+            found = Wherever(guest.name, self._connections, carried=spec.life == "carried")
+            with self._own_disks(guest, spec), roaming(found, uris):
                 yield found, guest
             return
         try:

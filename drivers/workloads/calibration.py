@@ -1,14 +1,14 @@
-"""How far off the prober is: the path to a guest is cut for exactly known times, and probes tell how long they were.
+"""How far off the prober is: a guest, or the path to it, is disturbed in an exactly known way, and probes tell how.
 
-The one thing to know: nothing is judged here. The cuts become events of the step and the probes histories; the
-indicators hold one to the other. ping looks at the same cuts beside our own prober.
+The one thing to know: nothing is judged here. The disturbances become events of the step and the probes histories; the
+indicators hold one to the other. ping looks at the same events beside our own prober.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import ClassVar, Literal
 
@@ -22,24 +22,30 @@ from harness import history
 from harness.errors import ToolError
 from harness.history import Columns
 from harness.model import Event, History, Record, Series
-from harness.protocols import Cuts, Lab, Machine, Target, Viewed
+from harness.protocols import Disturbs, Dropped, Lab, Machine, Target, Viewed
 from harness.units import Seconds
 
-QUIET = 3.0         # s before the first cut, in which prober and ping start, and after the last
-GAP = 0.7           # s between cuts, and up to an interval and 10 ms more: a phase at random
+QUIET = 3.0         # s before the first event, in which prober and ping start, and after the last
+GAP = 0.7           # s between events, and up to an interval and 10 ms more: a phase at random
+SETUP = 1.3         # s that loss takes to begin and to be counted
 PATIENCE = 12.0
+SHARES = (0.01, 0.05, 0.2)          # of packets to drop, in turn
+PING = 100          # B of a packet of ping, so that it can be told from other echoes, and what of it is payload
+PAYLOAD = PING - 28
 
 
 class Calibration(Record, frozen=True, kw_only=True):
-    """`events` cuts, log-uniform from `shortest` to `longest`, at a random phase of probes `interval` apart.
+    """`events` of length log-uniform from `shortest` to `longest`, at a random phase of probes `interval` apart.
 
-    `kinds` packets is ICMP and UDP, connections TCP and HTTP; what answers runs in the guest or, with `where` host, on
-    the lab host below it.
+    `injects` cut drops everything on the way to the guest, pause stops the guest, loss drops 1, 5 and 20 % of packets
+    in turn for `longest`. `kinds` packets is ICMP and UDP, connections TCP and HTTP; what answers runs in the guest or,
+    with `where` host, on the lab host below it.
     """
 
-    needs: ClassVar[tuple[type, ...]] = (Cuts, Viewed)
+    needs: ClassVar[tuple[type, ...]] = (Disturbs, Viewed)
     tools: ClassVar[tuple[str, ...]] = (ping.TOOL,)
 
+    injects: Literal["cut", "pause", "loss"] = "cut"
     kinds: Literal["packets", "connections"] = "packets"
     interval: Seconds = Seconds(0.01)
     events: int = 30
@@ -52,14 +58,20 @@ class Calibration(Record, frozen=True, kw_only=True):
             raise ValueError(f"interval = {self.interval:g}s, shortest = {self.shortest:g}s, longest = "
                              f"{self.longest:g}s, events = {self.events}; allowed are intervals of 1ms to 1s, at least "
                              f"one event, and lengths that rise to at most {PATIENCE - 2:g}s")
+        if self.injects == "pause" and self.where != "guest":
+            raise ValueError(f"where = {self.where}; only a guest can be paused")
+        if self.injects == "loss" and self.kinds != "packets":
+            raise ValueError("kinds = connections; loss is for packets: of a connection a lost one is sent again")
 
     def seconds(self) -> float:
         """Return how long one step takes, on average."""
         usual = (self.longest - self.shortest) / math.log(self.longest / self.shortest)
+        if self.injects == "loss":
+            usual = self.longest + SETUP
         return 2 * QUIET + 4 + self.events * (GAP + self.interval / 2 + usual)
 
     def run(self, target: Target, lab: Lab) -> Iterator[Series | Event | History]:
-        """Cut and look; yield how long the cuts were, and what each probe saw."""
+        """Disturb and look; yield what exactly was done, and what each probe saw."""
         machine = _machines.side(lab, self.where)
         kinds: tuple[Literal["icmp", "udp", "tcp", "http"], ...] = (
             ("icmp", "udp") if self.kinds == "packets" else ("tcp", "http"))
@@ -70,26 +82,68 @@ class Calibration(Record, frozen=True, kw_only=True):
                 windows = self._planned(lab, lab.clock.now() + QUIET)
                 left = math.ceil(windows[-1][1] + QUIET - lab.clock.now())
                 pinging = stack.enter_context(lab.client().start(
-                    ["ping", "-n", "-D", "-O", "-i", f"{self.interval:g}", "-w", str(left), machine.address]))
-                with lab.cut(machine, windows) as exact:
-                    lab.clock.sleep(windows[-1][1] + QUIET + 1.5 - lab.clock.now())
-            said = pinging.stop().stdout
+                    ["ping", "-n", "-D", "-O", "-i", f"{self.interval:g}", "-s", str(PAYLOAD), "-w", str(left),
+                     machine.address]))
+                exact, series = self._injected(lab, machine, windows)
+                lab.clock.sleep(max(QUIET, windows[-1][1] + QUIET + 1.5 - lab.clock.now()))
+                said = pinging.stop().stdout
         histories = [*seen.histories(), pinged(said, lab, machine, self.interval)]
         for each in histories:
             if not each.count or history.columns(each).sent[0] / 1e9 + lab.began > exact[0][0] - 0.1:
-                raise ToolError(f"{each.probe}: did not start before the first cut; the client is too busy")
-        yield Series(metric="probe.cut", unit="s", values=tuple(end - begin for begin, end in exact))
+                raise ToolError(f"{each.probe}: did not start before the first event; the client is too busy")
+        yield from series
         yield from histories
 
+    def _injected(self, lab: Lab, machine: Machine, windows: Sequence[tuple[float, float]]
+                  ) -> tuple[Sequence[tuple[float, float]], list[Series]]:
+        """Disturb as planned and return when that exactly was, and what there is to say of it."""
+        made: Sequence[tuple[float, float]]
+        if self.injects == "cut":
+            with lab.cut(machine, windows) as made:
+                lab.clock.sleep(windows[-1][1] - lab.clock.now())
+        elif self.injects == "pause":
+            made = []
+            with lab.pausing(machine) as pause:
+                for begin, end in windows:
+                    lab.clock.sleep(max(0.0, begin - lab.clock.now()))
+                    made.append(pause(end - begin))
+        else:
+            lost = []
+            for number, (begin, end) in enumerate(windows):
+                lab.clock.sleep(max(0.0, begin - lab.clock.now()))
+                lost.append(lab.lose(machine, SHARES[number % len(SHARES)], end - begin))
+            return [(each.start, each.end) for each in lost], counted(lost)
+        lengths = tuple(end - begin for begin, end in made)
+        return made, [Series(metric=f"probe.{self.injects}", unit="s", values=lengths)]
+
     def _planned(self, lab: Lab, start: float) -> list[tuple[float, float]]:
-        """Return when to cut, on the lab's clock."""
+        """Return when to disturb, on the lab's clock."""
         made, at = [], start
         for _ in range(self.events):
             length = self.shortest * (self.longest / self.shortest) ** lab.rng.random()
+            if self.injects == "loss":
+                length, at = self.longest, at + SETUP
             at += GAP + lab.rng.uniform(0, self.interval + 0.01)
             made.append((at, at + length))
             at += length
         return made
+
+
+def counted(lost: Sequence[Dropped]) -> list[Series]:
+    """Return how many packets of each probe were dropped, event by event."""
+    probes: dict[str, list[float]] = {"icmp": [], "udp": [], "ping": []}
+    for each in lost:
+        for probe, numbers in probes.items():
+            numbers.append(sum(count for packet, count in each.packets.items() if whose(*packet) == probe))
+    return [Series(metric="probe.dropped", unit="1", values=tuple(numbers), labels={"probe": probe})
+            for probe, numbers in probes.items()]
+
+
+def whose(protocol: str, length: int) -> str:
+    """Return the probe that sends packets of this protocol and length (B), "" if none does."""
+    if protocol == "icmp":
+        return "ping" if length == PING else "icmp"
+    return protocol if protocol == "udp" else ""
 
 
 def pinged(text: str, lab: Lab, machine: Machine, interval: float) -> History:
@@ -107,4 +161,4 @@ def pinged(text: str, lab: Lab, machine: Machine, interval: float) -> History:
     return history.made(columns, probe="ping", kind="ping", machine=machine.name, interval=interval, patience=PATIENCE)
 
 
-__all__ = ["Calibration", "pinged"]
+__all__ = ["Calibration", "counted", "pinged", "whose"]

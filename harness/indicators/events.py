@@ -114,6 +114,15 @@ def lost(of: Tallied, fail: Trouble = fine, **row: Any) -> Indicator:
     return Indicator(evaluate=evaluate, **row)
 
 
+def wrong(of: Tallied, gates: Sequence[Gate] = (), **row: Any) -> Indicator:
+    """Return the indicator of the share of probes that were told wrongly; none still leaves a bound."""
+
+    def evaluate(results: Sequence[StepResult], policy: StatsPolicy) -> Evaluated:
+        return _share(of, results, policy, row, "probes told wrongly", fine, gates)
+
+    return Indicator(evaluate=evaluate, **row)
+
+
 def available(of: Exposed, fail: Trouble = fine, gates: Sequence[Gate] = (), **row: Any) -> Indicator:
     """Return the indicator of availability under the failures that were made, from up time and every time down."""
 
@@ -156,13 +165,13 @@ def _values(result: StepResult, metric: str, labels: Mapping[str, str]) -> list[
 
 
 def _share(of: Tallied, results: Sequence[StepResult], policy: StatsPolicy, row: Mapping[str, Any], what: str,
-           fail: Trouble) -> Evaluated:
+           fail: Trouble, gates: Sequence[Gate] = ()) -> Evaluated:
     found = _by_round(results, lambda result: [of(result)])
     totals = {turn: Tally(sum(t.number for t in its), sum(t.of for t in its)) for turn, its in found.items()}
     count, trials = sum(t.number for t in totals.values()), sum(t.of for t in totals.values())
     estimate = stats.proportion_ci(count, trials, **_about(row, policy))
     scores = {turn: tally.number / tally.of for turn, tally in totals.items() if tally.of}
-    return _done(estimate, scores, results, policy, (f"counted: {count} of {trials} {what}",), fail(results))
+    return _done(estimate, scores, results, policy, (f"counted: {count} of {trials} {what}",), fail(results), gates)
 
 
 def _bound(events: Sequence[Timed], rounds: int, about: About) -> tuple[Estimate, tuple[str, ...]]:

@@ -1,43 +1,76 @@
-"""The prober held to cuts of exactly known length: how far off it is, in intervals of its probes.
+"""The prober held to cuts and pauses of exactly known length: how far off it is, in intervals of its probes; and to
+packets dropped on purpose, one by one.
 
-The one thing to know: an event is the replicate here, for each cut begins at a random phase of the probes. The same
-function judges our prober and ping; a cut that was not seen counts as an error of its whole length.
+The one thing to know: an event is the replicate here, for each begins at a random phase of the probes. The same
+function judges our prober and ping; an event that was not seen counts as an error of its whole length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from harness import probing, stats
-from harness.history import columns
-from harness.indicators.base import Evaluated, Indicator, Method, finished, given
-from harness.indicators.events import on_time
+from harness.history import NEVER, columns
+from harness.indicators.base import Evaluated, Indicator, Method, finished, given, pick
+from harness.indicators.events import Tally, on_time, wrong
 from harness.model import Status, Step, StepResult
 from harness.stats.inputs import About
 from harness.stats.records import Direction, Estimate, StatsPolicy
 
 Estimated = Callable[[Sequence[float], About], Estimate]
-MARGIN = 0.05       # s around a cut in which an outage counts as seen of it; half the least gap between cuts and more
+LENGTHS, LOSS = ("cut", "pause"), "loss"    # events whose length is the truth, and whose number of packets is
+MARGIN = 0.05       # s around an event in which an outage counts as seen of it, far less than between two of them
 PACKETS, CONNECTIONS = ("icmp", "udp"), ("tcp", "http")
 
 
-def errors(result: StepResult, probe: str) -> list[float]:
-    """Return for each cut of a step by how many intervals the probe saw it last too long."""
+class Told(NamedTuple):
+    """How long an event was and how long a probe saw it last (s), and how far off that is in intervals of the probe."""
+
+    true: float
+    seen: float
+    error: float
+
+
+def told(result: StepResult, probe: str) -> list[Told]:
+    """Return what a probe saw of each cut and pause of a step that lies within its history."""
     found = []
     for history in result.histories:
         if history.probe == probe:
-            seen, sent = probing.outages(history), columns(history).sent
+            outages, sent = probing.outages(history), columns(history).sent
             for event in result.events:
                 inside = sent.size and sent[0] <= event.start * 1e9 and event.end * 1e9 <= sent[-1]
-                if (event.actor, event.action) == ("fault", "cut") and inside:
-                    lasted = probing.seen_of(seen, event.start, event.end, MARGIN)
-                    found.append((lasted - (event.end - event.start)) / history.interval)
+                if event.actor == "fault" and event.action in LENGTHS and inside:
+                    true = event.end - event.start
+                    seen = probing.seen_of(outages, event.start, event.end, MARGIN)
+                    found.append(Told(true, seen, (seen - true) / history.interval))
     return found
+
+
+def errors(result: StepResult, probe: str) -> list[float]:
+    """Return for each cut and pause of a step by how many intervals the probe saw it last too long."""
+    return [each.error for each in told(result, probe)]
+
+
+def mistold(result: StepResult, probe: str) -> Tally:
+    """Return how many probes too many or too few were told as lost while packets were dropped, of how many sent then;
+    ValueError where a step does not say how many were dropped."""
+    dropped = [value for series in pick(result, "probe.dropped", probe=probe) for value in series.values]
+    losses = [event for event in result.events if (event.actor, event.action) == ("fault", LOSS)]
+    if len(dropped) != len(losses):
+        raise ValueError(f"{result.step.id}: {len(losses)} losses, {len(dropped)} counts of packets dropped of {probe}")
+    wrong = sent = 0
+    for history in result.histories:
+        seen = columns(history)
+        for event, truth in zip(losses, dropped, strict=True) if history.probe == probe else ():
+            inside = (seen.sent >= (event.start - MARGIN) * 1e9) & (seen.sent <= (event.end + MARGIN) * 1e9)
+            wrong += abs(int((inside & (seen.latency == NEVER)).sum()) - round(truth))
+            sent += int(inside.sum())
+    return Tally(wrong, sent)
 
 
 def share(values: Sequence[float], about: About) -> Estimate:
@@ -64,7 +97,7 @@ def held(probe: str, estimated: Estimated, **row: Any) -> Indicator:
             if result.status is Status.DONE and (found := errors(result, probe)):
                 rounds.setdefault(result.step.round, []).extend(found)
         if not rounds:
-            raise ValueError(f"{probe}: no cut was looked at")
+            raise ValueError(f"{probe}: no cut and no pause was looked at")
         about = About(unit="1", direction=row["direction"], indicator_id=row["id"], measurand=row["name"],
                       policy=policy)
         estimate = estimated([each for found in rounds.values() for each in found], about)
@@ -81,29 +114,45 @@ SOURCE = "virtmark: cuts by the kernel's own clock"
 
 
 def rows(probe: str, kinds: Sequence[str]) -> tuple[Indicator, ...]:
-    """Return the three indicators of one probe."""
+    """Return the three indicators of one probe that tell lengths."""
     def applies(step: Step) -> bool:
-        return (given(step, "kinds") or "packets") in kinds
+        return (given(step, "kinds") or "packets") in kinds and (given(step, "injects") or "cut") in LENGTHS
 
-    part = "" if probe == PACKETS[0] else f".{probe}"
-    said = probe if probe == "ping" else probe.upper()
+    part, said = named(probe)
     common: dict[str, Any] = {"area": "probing", "unit": "1", "workload": "calibration", "source": SOURCE,
                               "applies": applies}
     return (
         held(probe, share, id=f"CAL-01{part}", name=f"Prober, errors within one interval, {said}",
              name_zh=f"探测误差在±1间隔内的比例（{said}）", direction=Direction.HIGHER_IS_BETTER, **common,
-             definition="Share of cuts whose length was told to within one interval of the probes."),
+             definition="Share of cuts or pauses whose length was told to within one interval of the probes."),
         held(probe, bias, id=f"CAL-02{part}", name=f"Prober, bias in intervals, {said}",
              name_zh=f"探测偏差（间隔数，{said}）", direction=Direction.LOWER_IS_BETTER, **common,
-             definition="Mean error of the told length of a cut, in intervals of the probes; below 0 is too short."),
+             definition="Mean error of the told length of a cut or pause, in intervals; below 0 is too short."),
         held(probe, spread, id=f"CAL-03{part}", name=f"Prober, standard deviation in intervals, {said}",
              name_zh=f"探测误差标准差（间隔数，{said}）", direction=Direction.LOWER_IS_BETTER, **common,
-             definition="Standard deviation of the error of the told length of a cut, in intervals of the probes."),
+             definition="Standard deviation of the error of the told length of a cut or pause, in intervals."),
     )
+
+
+def dropped(probe: str) -> Indicator:
+    """Return the indicator of one probe that tells lost packets."""
+    part, said = named(probe)
+    return wrong(
+        partial(mistold, probe=probe), (on_time,), id=f"CAL-04{part}", name=f"Prober, probes mistold as lost, {said}",
+        name_zh=f"误判丢失的探针比例（{said}）", area="probing", unit="1", workload="calibration",
+        source="virtmark: packets dropped and counted by the kernel", direction=Direction.LOWER_IS_BETTER,
+        applies=lambda step: given(step, "injects") == "loss",
+        definition="Probes told as lost beyond or short of the packets that were dropped, as a share of probes sent.")
+
+
+def named(probe: str) -> tuple[str, str]:
+    """Return what ids of a probe's indicators end with, and its name for readers."""
+    return "" if probe == PACKETS[0] else f".{probe}", probe if probe == "ping" else probe.upper()
 
 
 INDICATORS: tuple[Indicator, ...] = (
     *(row for probe in PACKETS for row in rows(probe, ("packets",))),
     *(row for probe in CONNECTIONS for row in rows(probe, ("connections",))),
     *rows("ping", ("packets", "connections")),
+    *map(dropped, (*PACKETS, "ping")),
 )

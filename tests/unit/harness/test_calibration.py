@@ -1,5 +1,6 @@
 """Errors of probes held to cuts that are known: exact schedules with the cut's probes lost, and what ping printed."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -7,7 +8,7 @@ from drivers.tools import ping
 from harness import history, indicators
 from harness.history import Columns
 from harness.indicators import probing
-from harness.model import Event, Outcome, Status, Step, StepResult
+from harness.model import Event, Outcome, Series, Status, Step, StepResult
 from harness.stats.records import StatsPolicy
 
 INTERVAL = 0.01
@@ -60,7 +61,7 @@ def test_a_prober_that_is_late_is_told_by_its_gate():
 
 
 def test_nothing_is_said_of_a_probe_that_was_not_there():
-    with pytest.raises(ValueError, match="udp: no cut was looked at"):
+    with pytest.raises(ValueError, match="udp: no cut and no pause was looked at"):
         found("CAL-01.udp", calibrated())
 
 
@@ -69,3 +70,42 @@ def test_times_of_ping_are_those_of_sending_and_numbers_go_on():
     assert (rows.sequence - rows.sequence[0]).tolist() == [0, 2, 3]
     assert (rows.sent - rows.sent[0]).tolist() == pytest.approx([0.0, 0.02, 0.03], abs=1e-5)
     assert rows.latency.tolist() == pytest.approx([0.0005, 0.0007, 0.0205])
+
+
+def lossy(dropped, told):
+    """A step that drops packets twice, each time `dropped` of them by the kernel's count and `told` by the probes."""
+    sent = np.arange(0, 10_000_000_000, 10_000_000, dtype=np.int64)
+    latency = np.full(sent.size, 400_000)
+    for begin in (2.0, 6.0):
+        latency[np.flatnonzero(sent >= begin * 1e9)[:told]] = history.NEVER
+    seen = history.made(Columns(sent, np.zeros(sent.size, dtype=np.int64), latency), probe="udp", kind="udp",
+                        machine="sut", interval=INTERVAL, patience=2.0)
+    step = Step(id="loss#0", stage="loss", workload="calibration", params={"injects": "loss"}, point="loss", grid={},
+                arm={}, round=0, order=0, target="t")
+    events = tuple(Event(actor="fault", action="loss", start=begin, end=begin + 2, outcome=Outcome.OK)
+                   for begin in (2.0, 6.0))
+    counts = Series(metric="probe.dropped", unit="1", values=(float(dropped),) * 2, labels={"probe": "udp"})
+    return StepResult(step=step, status=Status.DONE, started="", elapsed=10.0, series=(counts,), events=events,
+                      histories=(seen,))
+
+
+def test_packets_that_were_dropped_are_told_as_lost_one_by_one():
+    exact = found("CAL-04.udp", lossy(dropped=10, told=10))
+    assert exact.estimate.estimate == 0.0
+    assert 0 < exact.estimate.ci.hi < 0.02
+    assert found("CAL-04.udp", lossy(dropped=10, told=12)).estimate.n == exact.estimate.n
+    assert probing.mistold(lossy(dropped=10, told=12), "udp").number == 4
+    assert probing.mistold(lossy(dropped=10, told=7), "udp").number == 6
+
+
+def test_a_loss_that_nobody_counted_is_refused():
+    result = msgspec.structs.replace(lossy(10, 10), series=())
+    with pytest.raises(ValueError, match="2 losses, 0 counts of packets dropped of udp"):
+        found("CAL-04.udp", result)
+
+
+def test_a_pause_is_judged_like_a_cut():
+    cut = calibrated()
+    pause = msgspec.structs.replace(cut, events=tuple(msgspec.structs.replace(each, action="pause")
+                                                      for each in cut.events))
+    assert probing.told(pause, "icmp") == probing.told(cut, "icmp")
