@@ -7,18 +7,22 @@ outage that nobody saw end is +inf. Events that only calibrate a prober are none
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from analysis import quantity
 from analysis.rows import Material, Party, clean
 from harness import probing
 from harness.indicators.probing import LENGTHS, LOSS
 from harness.model import Event, History, Outcome, StepResult
 from harness.stats.outages import Outage
+from harness.units import Seconds
 
 BEGINS = ("fault", "migration")
 NO_EPISODES = ("healed", *LENGTHS, LOSS)
+OWN = re.compile(r"-[0-9a-f]{4}$")    # what a guest's name ends with, another one each time
 SETTLING = 1.0      # s in which a prober finds its way
 
 
@@ -89,7 +93,9 @@ def _of_step(result: StepResult, party: Party) -> Iterator[Episode]:
         return
     served = max((event.end for event in result.events
                   if (event.actor, event.action, event.outcome) == ("ha", "served", Outcome.OK)), default=math.inf)
-    outages = [(history, _outages(history, begins[0].start, served)) for history in result.histories]
+    several = len({history.machine for history in result.histories}) > 1
+    outages = [(history, _named(history, several), _outages(history, begins[0].start, served))
+               for history in result.histories]
     lost = [value for series in result.series if series.metric == "integrity.lost" for value in series.values]
     ends = [*(later.start for _, later in pairwise(begins)), math.inf]
     for number, (event, end) in enumerate(zip(begins, ends, strict=True), 1):
@@ -100,7 +106,7 @@ def _of_step(result: StepResult, party: Party) -> Iterator[Episode]:
             kind=clean(event.action), round=result.step.round, injected=event.end - event.start,
             healed=None if healed is None else healed - event.start, fine=event.outcome is Outcome.OK,
             marks=tuple(_mark(other, event.start) for other in inside if other.actor == "ha"),
-            seen=tuple(_seen(history, found, event.start, end) for history, found in outages),
+            seen=tuple(_seen(history, name, found, event.start, end) for history, name, found in outages),
             lost=round(sum(lost)) if lost else None)
 
 
@@ -114,10 +120,17 @@ def _outages(history: History, first: float, served: float) -> list[Outage]:
     return [each for each in probing.outages(history, late=late) if each.start_s <= served]
 
 
-def _seen(history: History, outages: Sequence[Outage], start: float, end: float) -> Seen:
+def _named(history: History, several: bool) -> str:
+    """Return what a reader calls a probe: its name, and the role of its machine where there are several."""
+    usual = history.probe == f"{history.kind}-{Seconds(history.interval)}"
+    name = f"{history.kind} {quantity.single(history.interval, 's')}" if usual else history.probe
+    return clean(f"{name} {OWN.sub('', history.machine)}" if several else name)
+
+
+def _seen(history: History, name: str, outages: Sequence[Outage], start: float, end: float) -> Seen:
     """Return the longest outage that began before `end` and was not over at `start`; none lost is less than a gap."""
-    name = clean(" ".join(filter(None, (history.probe, history.machine))))
-    inside = [each for each in outages if each.start_s < end and each.start_s + each.hi_s >= start]
+    inside = [each for each in outages
+              if each.start_s < end and each.start_s + each.lo_s + history.interval >= start]
     if not inside:
         return Seen(probe=name, start=0.0, value=0.0, low=0.0, high=history.interval)
     longest = max(inside, key=lambda each: (each.est_s, each.k))

@@ -56,7 +56,7 @@ def _notes(found: Sequence[Episode], words: Words) -> str:
 def _draw(found: Sequence[Episode], words: Words) -> Figure:
     words = style.spoken(words)
     notes, shown = _notes(found, words), _chosen(found)
-    heights = [CAPTION + LINE * (2 + len(each.seen)) for each in shown]
+    heights = [CAPTION + LINE * len(_lines(each, words)) for each in shown]
     top = style.headroom(notes) + 0.1
     made = style.figure(top + sum(heights) + 0.55)
     style.head(made, title(found, words), notes, flag=style.flag((each.party for each in shown), words))
@@ -79,6 +79,12 @@ def _lost(episode: Episode, words: Words) -> str:
     return "" if episode.lost is None else words("incidents.lost", n=episode.lost)
 
 
+def _lines(episode: Episode, words: Words) -> list[str]:
+    """Return what has a line: the event, the platform where it said anything, and each probe."""
+    platform = (words("incidents.platform"),) if episode.marks else ()
+    return [words("incidents.fault"), *platform, *(each.probe for each in episode.seen)]
+
+
 def _span(shown: Sequence[Episode]) -> axis.Span:
     ends = [each.injected for each in shown]
     ends += [mark.at for each in shown for mark in each.marks]
@@ -89,7 +95,7 @@ def _span(shown: Sequence[Episode]) -> axis.Span:
 
 
 def _episode(axes: Axes, episode: Episode, span: axis.Span, words: Words) -> None:
-    names = [words("incidents.fault"), words("incidents.platform"), *(each.probe for each in episode.seen)]
+    names = _lines(episode, words)
     axes.set_yticks(range(len(names)), [style.fit(name, LEFT - 0.2, style.SMALL) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -103,7 +109,7 @@ def _episode(axes: Axes, episode: Episode, span: axis.Span, words: Words) -> Non
     for mark in episode.marks:
         axes.plot((mark.at,), (1,), marker=FORM.get(mark.name, "s"), markersize=5.5, color=style.INK, clip_on=False,
                   markerfacecolor=style.INK if mark.fine else style.PAPER, linestyle="none")
-    for line, seen in enumerate(episode.seen, 2):
+    for line, seen in enumerate(episode.seen, len(names) - len(episode.seen)):
         open_end = not math.isfinite(seen.value)
         end = span.high if open_end else seen.start + seen.value
         axes.barh(line, end - seen.start, left=seen.start, height=0.55, color=style.colour(episode.party),
@@ -114,7 +120,7 @@ def _episode(axes: Axes, episode: Episode, span: axis.Span, words: Words) -> Non
                       markersize=4)
         text = words("incidents.never") if open_end else quantity.single(seen.value, "s", 3) if seen.value else (
             f"< {quantity.single(seen.high, 's', 3)}")
-        _say(axes, end if not open_end else span.high, line, text, span)
+        _say(axes, span.high if open_end else max(end, seen.start + seen.high), line, text, span)
 
 
 def _say(axes: Axes, x: float, y: float, text: str, span: axis.Span) -> None:

@@ -116,7 +116,7 @@ def test_the_page_tells_every_event_and_shows_lost_records(made_up):
     assert [one.bad for one in told].count(True) == 2
     assert page.count("host-power-off") == 16
     assert page.count('<td class="num bad">1</td>') == 2
-    assert '<span class="soft">icmp sut</span> never' in page
+    assert '<span class="soft">icmp</span> never' in page
 
 
 def test_histories_are_read_once_for_all_charts_and_tables(made_up, monkeypatch):
@@ -135,3 +135,21 @@ def test_a_guest_that_was_paused_answers_late_and_was_away_all_the_time(made_up)
     step = msgspec.structs.replace(broken(made_up, "target-0", 0, 0.0), histories=(paused,))
     run = msgspec.structs.replace(runs(made_up, 1)[0], results=(step,))
     assert episodes(material([run], []))[0].seen[0].value == pytest.approx(3.0, abs=0.02)
+
+
+def test_a_probe_that_found_nothing_before_the_event_was_not_lost_in_it(made_up):
+    """The first answers of a prober may come late; that outage has no beginning and so no known length."""
+    slow = probed("udp", 0.02, (0.0, 0.1))
+    step = msgspec.structs.replace(broken(made_up, "target-0", 0, 0.0), histories=(slow,))
+    run = msgspec.structs.replace(runs(made_up, 1)[0], results=(step,))
+    seen, = episodes(material([run], []))[0].seen
+    assert (seen.value, seen.high) == (0.0, 0.02)
+
+
+def test_probes_are_told_by_what_they_ask_and_by_machine_only_where_there_are_several(made_up):
+    usual = msgspec.structs.replace(probed("icmp", 0.02, (5.0, 6.0)), probe="icmp-0.02", machine="mover-b96d")
+    other = msgspec.structs.replace(probed("service", 0.02, (5.0, 6.0)), machine="spare-11fe")
+    for histories, names in (((usual,), ["icmp 20 ms"]), ((usual, other), ["icmp 20 ms mover", "service spare"])):
+        step = msgspec.structs.replace(broken(made_up, "target-0", 0, 1.0), histories=histories)
+        run = msgspec.structs.replace(runs(made_up, 1)[0], results=(step,))
+        assert [each.probe for each in episodes(material([run], []))[0].seen] == names

@@ -40,7 +40,7 @@ def gathered(made_up):
 def test_the_platform_comes_first_and_the_outside_last(gathered):
     place, = moves.places(gathered)
     found = [each for each in moves.views(gathered, place) if each.party.index == 0]
-    assert [each.view for each in found] == ["platform", "inside", "http sut"]
+    assert [each.view for each in found] == ["platform", "inside", "http"]
     assert [len(each.times) for each in found] == [3, 3, 3]
     platform, inside, outside = (each.times[0] for each in found)
     assert (platform.low, platform.value, platform.high) == (0.1, 0.1, 0.1)
