@@ -39,7 +39,7 @@ lint: setup
 # The coverage suite in full: 10,000 simulated data sets a cell. Two processes on two cores need no threads of BLAS.
 test-statistics: export OPENBLAS_NUM_THREADS := 1
 test-statistics: setup
-	$(BIN)/pytest -q -n 2 -m statistics tests
+	$(BIN)/pytest -q -n 2 --dist worksteal -m statistics tests
 
 # virtmark's own speed, as ratios against baselines of the same run.
 benchmarks: setup

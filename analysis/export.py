@@ -11,10 +11,12 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from analysis.rows import Material, Party, Row
 from analysis.tables import worst
 from harness import codec
+from harness.assessment import Assessment
 from harness.model import Finding, Run, Verdict
 
 COLUMNS: dict[str, Callable[[Row], object]] = {
@@ -55,6 +57,31 @@ def findings_json(findings: Sequence[Finding]) -> str:
     document = {"verdict": worst(found.verdict for found in findings).name, "counts": count,
                 "findings": [_named(codec.plain(found)) for found in findings]}
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def assessments_json(assessments: Sequence[Assessment]) -> str:
+    """Return each standard held to each target: every clause with what became of it, and the levels."""
+    return json.dumps([_assessed(each) for each in assessments], indent=1, ensure_ascii=False) + "\n"
+
+
+def judged_json(findings: Sequence[Finding], assessments: Sequence[Assessment]) -> str:
+    """Return the findings, and beside them the standards clause by clause."""
+    document = json.loads(findings_json(findings))
+    return json.dumps(document | {"assessments": [_assessed(each) for each in assessments]}, indent=1,
+                      ensure_ascii=False) + "\n"
+
+
+def _assessed(assessment: Assessment) -> dict[str, Any]:
+    reached, following = assessment.level, assessment.following
+    clauses = [{"clause": leaf.clause.id, "number": leaf.clause.number, "title": leaf.clause.title,
+                "kind": str(leaf.clause.kind), "outcome": leaf.outcome, "holds": leaf.holds, "why": leaf.why,
+                "answer": codec.plain(leaf.answer) if leaf.answer else None,
+                "findings": [{"indicator": each.indicator, "point": each.point, "verdict": each.verdict.name}
+                             for each in leaf.findings]} for leaf in assessment.leaves()]
+    return {"profile": assessment.part.name, "target": assessment.target,
+            "level": reached.level.name if reached else None,
+            "next": {"level": following.level.name, "missing": [leaf.clause.id for leaf in following.missing]}
+            if following else None, "clauses": clauses}
 
 
 def findings_csv(rows: Sequence[Row]) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from analysis import environment, export, quantity, tables
+from analysis import certificate, environment, export, quantity, tables
 from analysis.charts import Absence, Picture
 from analysis.rows import Material, area_rank
 from analysis.words import Words
+from harness.assessment import Assessment
 from harness.indicators import Indicator, catalogue
 from harness.profile import Profile
 
@@ -28,7 +29,7 @@ class Chapter:
 
 
 def context(material: Material, drawn: Sequence[Picture | Absence], profile: Profile | None,
-            words: Words) -> dict[str, Any]:
+            words: Words, assessments: Sequence[Assessment] = ()) -> dict[str, Any]:
     """Return the values of the template; all text in them is plain, only the SVG of pictures is markup."""
     verdicts = [row.verdict for row in material.rows]
     found = tables.lines(material.rows, words)
@@ -38,7 +39,7 @@ def context(material: Material, drawn: Sequence[Picture | Absence], profile: Pro
         "total": len(verdicts), "simulated": [party for party in material.parties if party.simulated],
         "runs": tables.campaigns(material), "matrix": tables.matrix(material, words), "lines": found,
         "chapters": chapters(found, drawn, tables.happened(material, words)), "marks": tables.MARKS,
-        "gates": tables.gates(material.rows),
+        "gates": tables.gates(material.rows), "sheets": certificate.sheets(material, assessments, words),
         "columns": environment.columns(material), "machines": environment.machines(material.runs),
         "conditions": environment.conditions(material.runs), "troubles": tables.troubles(material),
         "evidence": export.evidence(material), "definitions": definitions(material),

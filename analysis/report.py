@@ -1,6 +1,6 @@
 """The report: one self-contained HTML page, its charts as files, and the findings for machines.
 
-    out/report.html  findings.json  findings.csv  charts/*.svg *.png  evidence/*.sha256
+    out/report.html  findings.json  findings.csv  [assessments.json report.pdf]  charts/*.svg *.png  evidence/*.sha256
 
 Nothing is measured or judged here, nothing is fetched, and the same input gives the same bytes.
 """
@@ -15,23 +15,27 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from analysis import charts, export, page
+from analysis import charts, export, pdf
+from analysis import page as pages
 from analysis.charts import Absence, Picture
 from analysis.rows import Material, material
 from analysis.words import Words
+from harness.assessment import Assessment
 from harness.errors import InputError
 from harness.model import Finding, Run
 from harness.profile import Profile
 
 TEMPLATES = Path(__file__).parent / "templates"
-PAGE = "report.html"
+PAGE, PDF = "report.html", "report.pdf"
 
 
 def write(runs: Sequence[Run], findings: Iterable[Finding], profile: Profile | None, out: Path, *, lang: str = "en",
-          folders: Sequence[Path] = ()) -> Path:
-    """Write the report into `out` and return its page; `profile` is what the findings were judged against.
+          folders: Sequence[Path] = (), assessments: Sequence[Assessment] = (), as_pdf: bool = False) -> Path:
+    """Write the report into `out` and return its page; `profile` is what the findings were judged against, and
+    `assessments` what that says of each standard in it.
 
-    `folders` are the run folders in the order of `runs`. InputError where `out` cannot be written.
+    `folders` are the run folders in the order of `runs`; `as_pdf` adds report.pdf. InputError where
+    `out` cannot be written.
     """
     found, words = tuple(findings), Words(lang)
     gathered = material(runs, found, folders)
@@ -42,16 +46,22 @@ def write(runs: Sequence[Run], findings: Iterable[Finding], profile: Profile | N
     files |= {f"evidence/{charts.slug(kept.party.target, str(number))}.sha256": kept.listing.encode()
               for number, kept in enumerate(export.evidence(gathered), 1)}
     files["findings.json"] = export.findings_json(found).encode()
+    if assessments:
+        files["assessments.json"] = export.assessments_json(assessments).encode()
     files["findings.csv"] = export.findings_csv(gathered.rows).encode()
-    files[PAGE] = html(gathered, drawn, profile, words).encode()
+    page = html(gathered, drawn, profile, words, assessments)
+    files[PAGE] = page.encode()
+    if as_pdf:
+        files[PDF] = pdf.made(page)
     _replace(out, files)
     return out / PAGE
 
 
 def html(gathered: Material, drawn: Sequence[Picture | Absence], profile: Profile | None,
-         words: Words) -> str:
+         words: Words, assessments: Sequence[Assessment] = ()) -> str:
     """Return the page; every text is escaped, only the SVG of charts is taken as markup."""
-    return environment().get_template("report.html.j2").render(page.context(gathered, drawn, profile, words))
+    values = pages.context(gathered, drawn, profile, words, assessments)
+    return environment().get_template("report.html.j2").render(values)
 
 
 def environment() -> jinja2.Environment:

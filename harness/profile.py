@@ -6,7 +6,15 @@
     limit = "<= 10 ms"              # >=, >, <=, < or "between 5 ms and 10 ms"; percentages and negative values too
     source = "user"                 # or the name of a public source; never left out
 
-Limits are read into base units and checked against the unit and direction of their indicator.
+Limits are read into base units and checked against the unit and direction of their indicator. A profile may also
+follow a standard clause by clause (`harness.standard`), and overlay another profile:
+
+    extends = "tiac-virtualization"
+    [[clause]]
+    id = "CPU-03"
+    number = "6.2.1"
+    limit = "<= 5 %"
+    source = "user"
 """
 
 from __future__ import annotations
@@ -22,10 +30,12 @@ import msgspec
 from msgspec import Meta
 
 from harness import codec, indicators
+from harness import standard as standards
 from harness.errors import InputError
 from harness.indicators import Indicator
 from harness.model import Name, Record
 from harness.scenario import find
+from harness.standard import Level, Part, Standard
 from harness.stats.records import Direction, Requirement
 from harness.units import BY_BASE
 from harness.validity import GateLimits
@@ -50,7 +60,12 @@ class ProfileFile(Record, frozen=True, kw_only=True):
     """A profile as written."""
 
     name: Name
-    title: Text
+    title: str = ""
+    title_zh: str = ""
+    extends: str = ""
+    standard: Standard | None = None
+    clause: tuple[standards.Clause, ...] = ()
+    level: tuple[Level, ...] = ()
     requirement: tuple[Entry, ...] = ()
     gates: GateLimits = GateLimits()
     description: str = ""
@@ -73,13 +88,19 @@ class Clause:
 
 @dataclass(frozen=True)
 class Profile:
-    """What is required of a target, and the limits of the validity gates."""
+    """What is required of a target, and the limits of the validity gates.
+
+    `clauses` are all requirements, those of `parts` among them; a part is a standard, clause by clause. `base` names
+    the profiles that this one overlays.
+    """
 
     name: str
     title: str
     clauses: tuple[Clause, ...] = ()
     gates: GateLimits = field(default_factory=GateLimits)
     description: str = ""
+    parts: tuple[Part, ...] = ()
+    base: tuple[str, ...] = ()
 
 
 def load(name: str | Path, catalogue: Mapping[str, Indicator] | None = None) -> Profile:
@@ -91,27 +112,89 @@ def load(name: str | Path, catalogue: Mapping[str, Indicator] | None = None) -> 
 def read(data: Mapping[str, object], where: str, catalogue: Mapping[str, Indicator] | None = None) -> Profile:
     """Return the profile in plain data; `where` begins every complaint."""
     known = indicators.catalogue() if catalogue is None else catalogue
-    file = codec.convert(ProfileFile, data, where)
+    file, base = _extended(codec.convert(ProfileFile, data, where), where)
+    if not file.title:
+        raise InputError(f"{where}: key 'title' is missing")
     clauses = tuple(_clause(entry, known, f"{where}: requirement[{number}]")
                     for number, entry in enumerate(file.requirement))
     for number, clause in enumerate(clauses):
         if clause in clauses[:number]:
             raise InputError(f"{where}: requirement[{number}]: stands there twice; take one of them out")
-    return Profile(file.name, file.title, clauses, file.gates, file.description)
+    parts = (_part(file, known, where),) if file.clause else ()
+    if (file.level or file.standard) and not parts:
+        raise InputError(f"{where}: {'level' if file.level else 'standard'}: there is no [[clause]] that it is of")
+    clauses += tuple(_required(clause, known, where) for part in parts for clause in part.clauses if clause.limit)
+    return Profile(file.name, file.title, tuple(dict.fromkeys(clauses)), file.gates, file.description, parts, base)
+
+
+def _extended(file: ProfileFile, where: str, seen: tuple[Path, ...] = ()) -> tuple[ProfileFile, tuple[str, ...]]:
+    """Return a file laid over the one that it extends, and the names of all below it."""
+    if not file.extends:
+        return file, ()
+    path = below(file.extends, Path(where))
+    if path.resolve() in seen:
+        raise InputError(f"{where}: extends: {file.extends!r} extends itself in the end; take one of them out")
+    lower, names = _extended(codec.convert(ProfileFile, codec.toml(path), str(path)), str(path),
+                             (*seen, path.resolve()))
+    own = {key: value for key in ("title", "title_zh", "description", "standard") if (value := getattr(file, key))}
+    gates = {key: value for key, value in msgspec.structs.asdict(file.gates).items()
+             if value != getattr(GateLimits(), key)}
+    levels = {level.name: level for level in (*lower.level, *file.level)}
+    return msgspec.structs.replace(
+        lower, name=file.name, extends="", clause=standards.overlaid(lower.clause, file.clause),
+        level=tuple(levels.values()), requirement=(*lower.requirement, *file.requirement),
+        gates=msgspec.structs.replace(lower.gates, **gates), **own), (lower.name, *names)
+
+
+def below(extends: str, path: Path) -> Path:
+    """Return the file that the profile at `path` extends: one beside it by its name, or a packaged one."""
+    return path.parent / extends if extends.endswith(".toml") else find("profile", extends)
+
+
+def _part(file: ProfileFile, known: Mapping[str, Indicator], where: str) -> Part:
+    part = Part(file.name, file.title, file.title_zh, file.standard, file.clause, file.level)
+    standards.check(part, where)
+    for clause in part.clauses:
+        named = clause.indicator or clause.check
+        if not named:
+            continue
+        here = f"{where}: clause {clause.id!r}"
+        if named not in known and not clause.pending:
+            raise InputError(f"{here}: {named!r} is no indicator that virtmark measures; say why with `pending`, or "
+                             f"take one of: {', '.join(sorted(known))}")
+        if named in known and clause.pending:
+            raise InputError(f"{here}.pending: virtmark measures {named!r}; take `pending` out")
+        if clause.pending and clause.limit:
+            raise InputError(f"{here}.limit: virtmark cannot measure {named!r} yet, so no limit of it can be met")
+        if clause.check and known[named].unit != "1":
+            raise InputError(f"{here}.check: {named!r} is in {known[named].unit}; a check is a share of trials that "
+                             "succeeded")
+    return part
+
+
+def _required(clause: standards.Clause, known: Mapping[str, Indicator], where: str) -> Clause:
+    """Return what a clause with a limit requires."""
+    entry = Entry(indicator=clause.indicator, limit=clause.limit, source=clause.source, point=clause.point,
+                  clause=clause.number or clause.id, required=clause.required)
+    return _clause(entry, known, f"{where}: clause {clause.id!r}")
 
 
 def merge(profiles: Sequence[Profile]) -> Profile | None:
     """Return one profile that requires all that `profiles` require; None for none.
 
-    Requirements add up: where two are about one indicator and point, both have to be met. InputError if two profiles
-    set the same gate to different limits, since a number cannot be valid and not.
+    Requirements add up: where two are about one indicator and point, both have to be met. A profile that another one
+    overlays is not judged beside it. InputError if two profiles set the same gate to different limits, since a number
+    cannot be valid and not.
     """
+    below = {name for profile in profiles for name in profile.base}
+    profiles = [profile for profile in profiles if profile.name not in below]
     if len(profiles) < 2:
         return profiles[0] if profiles else None
     return Profile(
         name="+".join(profile.name for profile in profiles), title=" + ".join(profile.title for profile in profiles),
         clauses=tuple(dict.fromkeys(clause for profile in profiles for clause in profile.clauses)),
-        gates=_merged_gates(profiles), description="\n".join(filter(None, (p.description for p in profiles))))
+        gates=_merged_gates(profiles), description="\n".join(filter(None, (p.description for p in profiles))),
+        parts=tuple(part for profile in profiles for part in profile.parts))
 
 
 def _merged_gates(profiles: Iterable[Profile]) -> GateLimits:

@@ -12,7 +12,7 @@ from hypothesis import settings
 settings.register_profile("virtmark", deadline=None)
 settings.load_profile("virtmark")
 
-OWN = {"test_integrity.py", "test_lab_endings.py", "test_targets_ssh.py"}    # a guest, a lab, a server of their own
+OWN = {"test_integrity.py", "test_lab_endings.py", "test_links.py", "test_targets_ssh.py"}    # with labs, servers
 APART = ("[ssh", "[lab-trixie")     # hosts that no other test touches; but a fault is seen in the whole lab
 
 

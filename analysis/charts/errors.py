@@ -22,6 +22,7 @@ from harness.indicators.probing import Told
 
 ORDER = 44
 EDGE = 3.0          # intervals up and down that a panel shows
+RIM = 2.75          # where what is beyond stands, clear of the panel's title
 LEFT, RIGHT, TALL, SPACE = 0.75, 0.25, 1.05, 0.24
 
 
@@ -86,8 +87,8 @@ def _panel(axes: Axes, one: Errors, words: Words) -> None:
               markersize=3, color=looks.colour, alpha=0.75, zorder=3)
     for sign, mark in ((1, "^"), (-1, "v")):
         axes.plot([each.true for each in one.told if sign * each.error > EDGE],
-                  [sign * EDGE for each in one.told if sign * each.error > EDGE], linestyle="none", marker=mark,
-                  markersize=5, color=style.ALARM, clip_on=False, zorder=4)
+                  [sign * RIM for each in one.told if sign * each.error > EDGE], linestyle="none", marker=mark,
+                  markersize=5, color=style.ALARM, zorder=4)
     axes.set_ylim(-EDGE, EDGE)
     axes.set_yticks((-2, -1, 0, 1, 2))
     axes.set_ylabel(words("errors.unit"), fontsize=style.SMALL)

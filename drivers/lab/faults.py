@@ -24,6 +24,7 @@ from harness.errors import InputError, LabError
 
 TABLE = "virtmark-loss"     # nft tables on the switch begin like this
 DARK = "has no power"
+CABLES = ("p-", "q-", "up")
 QUIET = ("noqueue", "noop")     # queueing disciplines of a cable that nobody shapes
 _LOSS = """
 table bridge {table} {{
@@ -67,13 +68,29 @@ def power_on(layout: Layout, host: str) -> None:
 
 
 def isolate(layout: Layout, machine: str) -> None:
-    """Pull a machine's cable out of the switch."""
-    _marked(_link(layout, machine, "down"))
+    """Pull a machine's cables out of the switch."""
+    for port in _cables(layout, machine):
+        _marked(_link(layout, port, "down"))
+
+
+def unplug(layout: Layout, machine: str) -> None:
+    """Pull the first of a machine's two cables out of the switch."""
+    first, *others = _cables(layout, machine)
+    if not others:
+        raise LabError(f"lab:{machine}: has one cable; run: virtmark lab down, virtmark lab up --links 2")
+    _marked(_link(layout, first, "down"))
+
+
+def redundant(layout: Layout) -> bool:
+    """Say whether the hosts of the lab that stands have two cables each."""
+    state = load(layout)
+    return state is not None and state.links > 1
 
 
 def connect(layout: Layout, machine: str) -> None:
-    """Put a machine's cable into the switch."""
-    call(_link(layout, machine, "up"))
+    """Put a machine's cables into the switch."""
+    for port in _cables(layout, machine):
+        call(_link(layout, port, "up"))
 
 
 def lose(layout: Layout, table: str, share: float, match: tuple[str, str]) -> None:
@@ -147,7 +164,7 @@ def seen(layout: Layout, state: LabState) -> Iterator[str]:
         for link in switch.links(layout, name):
             if not link.up:
                 yield f"{name}: interface {link.name} is down"
-            if link.qdisc not in QUIET and link.name.startswith(("p-", "up")):
+            if link.qdisc not in QUIET and link.name.startswith(CABLES):
                 yield f"{name}: interface {link.name} is shaped ({link.qdisc})"
     if switch.ours(layout, SWITCH):
         yield from (f"{SWITCH}: drops packets (table {table})" for table in tables(layout))
@@ -200,12 +217,18 @@ def _mend_links(layout: Layout, machine: str) -> None:
         with contextlib.suppress(LabError):
             if not link.up:
                 call(["ip", "-n", layout.called(machine), "link", "set", link.name, "up"])
-            if link.qdisc not in QUIET and link.name.startswith(("p-", "up")):
+            if link.qdisc not in QUIET and link.name.startswith(CABLES):
                 call(["tc", "-n", layout.called(machine), "qdisc", "del", "dev", link.name, "root"])
 
 
-def _link(layout: Layout, machine: str, how: str) -> list[str]:
-    return ["ip", "-n", layout.called(SWITCH), "link", "set", f"p-{machine}", how]
+def _cables(layout: Layout, machine: str) -> list[str]:
+    """Return the ports of the switch that a machine's cables are in, the first one first."""
+    there = {link.name for link in switch.links(layout, SWITCH)}
+    return [port for port in switch.ports(machine) if port in there]
+
+
+def _link(layout: Layout, port: str, how: str) -> list[str]:
+    return ["ip", "-n", layout.called(SWITCH), "link", "set", port, how]
 
 
 def _nft(layout: Layout, *words: str) -> list[str]:

@@ -32,9 +32,11 @@ def silent(_: str) -> None:
     """Say nothing."""
 
 
-def up(stacks: Sequence[str] = DEFAULT, *, layout: Layout | None = None, say: Say = silent) -> LabState:
+def up(stacks: Sequence[str] = DEFAULT, *, links: int | None = None, layout: Layout | None = None, say: Say = silent
+       ) -> LabState:
     """Bring the lab up with the hosts of `stacks`, in addition to what already stands; return its state.
 
+    Each host has so many `links` to the switch, 1 or 2: 1 unless the lab stands, and what it has if it does.
     `say` gets one line for each part. LabError if this machine lacks a right, a program or a kernel feature;
     InputError if there is no such stack.
     """
@@ -51,7 +53,7 @@ def up(stacks: Sequence[str] = DEFAULT, *, layout: Layout | None = None, say: Sa
             rootfs.build(layout, STACKS[stack], say)
         before = _usable(layout)
         try:
-            state = _begin(layout, stacks, picture, say)
+            state = _begin(layout, stacks, picture, links, say)
             for line in faults.heal_seen(layout):
                 say(f"healed: {line}")
             for machine in _wanted(state.stacks):
@@ -116,7 +118,7 @@ def _plainly() -> Iterator[None]:
         raise LabError(f"lab: {error}") from None
 
 
-def _begin(layout: Layout, stacks: Sequence[str], picture: Path, say: Say) -> LabState:
+def _begin(layout: Layout, stacks: Sequence[str], picture: Path, links: int | None, say: Say) -> LabState:
     """Return the state to build on: of the lab that stands, else a fresh one with its switch."""
     old = _usable(layout)
     if old is None:
@@ -126,11 +128,14 @@ def _begin(layout: Layout, stacks: Sequence[str], picture: Path, say: Say) -> La
         shutil.rmtree(layout.root, ignore_errors=True)
         layout.shared.mkdir(parents=True)
         notes = tuple(needs.shortcomings())
-        old = save(layout, LabState(boot=boot_id(), image=str(picture), made_netns_folder=made_folder, notes=notes))
+        old = save(layout, LabState(boot=boot_id(), links=links or 1, image=str(picture), made_netns_folder=made_folder,
+                                    notes=notes))
         layout.image.symlink_to(picture)
-        switch.raise_switch(layout)
+        switch.raise_switch(layout, links=old.links)
     elif old.image != str(picture):
         raise LabError(f"{layout.root}: the lab that is up has another guest image; run: virtmark lab down")
+    elif links not in (None, old.links):
+        raise LabError(f"{layout.root}: the lab that is up has {old.links} link(s) a host; run: virtmark lab down")
     both = tuple(stack for stack in STACKS if stack in (*old.stacks, *stacks))
     return save(layout, msgspec.structs.replace(old, complete=False, stacks=both))
 
@@ -195,7 +200,7 @@ def _ensure(layout: Layout, state: LabState, machine: str, say: Say) -> LabState
     say(f"{machine}: starting")
     state = _note(layout, state, MachineState(name=machine))
     switch.create(layout, machine)
-    switch.connect(layout, machine, bridged=machine in HOSTS)
+    switch.connect(layout, machine, bridged=machine in HOSTS, links=state.links)
     lacking = cgroups.create(cgroups.current(), layout.called(machine))
     root = rootfs.build(layout, stack_of(machine), silent) if machine in HOSTS else None
     made = machines.start(layout, machine, root=root, image=Path(state.image))
@@ -206,6 +211,8 @@ def _ensure(layout: Layout, state: LabState, machine: str, say: Say) -> LabState
 def _finish(layout: Layout, state: LabState, say: Say) -> LabState:
     """Start what runs inside the hosts, and find out how guests can be run."""
     for machine in _wanted(state.stacks):
+        if machine in HOSTS and state.links > 1:
+            switch.settle(layout, machine)
         if has_containers(machine):
             known = state.machines[machine]
             version = podman.start(layout, state, machine, say)

@@ -46,13 +46,15 @@ class MachineState(Record, frozen=True, kw_only=True):
 
 
 class LabState(Record, frozen=True, kw_only=True):
-    """A lab. `complete` is False while `up` is at work, and stays so if it was killed."""
+    """A lab, with so many `links` from each host to the switch. `complete` is False while `up` is at work, and stays so
+    if it was killed."""
 
     version: int = VERSION
     boot: str
     complete: bool = False
     stacks: tuple[str, ...] = ()
     machines: dict[str, MachineState] = {}
+    links: int = 1
     image: str = ""
     accelerator: str = ""
     made_netns_folder: bool = False

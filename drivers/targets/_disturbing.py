@@ -11,15 +11,16 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import cast
 
 from drivers import healing
 from drivers.lab import cuts, faults
 from drivers.lab.layout import SWITCH, Layout
 from drivers.shell import Local, owner
-from drivers.targets._faults import Victim
+from drivers.targets._faults import Platform, Victim, victim
 from harness.clock import Clock
-from harness.errors import LabError
+from harness.errors import LabError, Unsupported
 from harness.protocols import Dropped, Machine
 
 PORT = "p-client"
@@ -30,6 +31,34 @@ _REMOVE = """
 [ -e "/run/netns/$1" ] || exit 0
 exec ip netns exec "$1" nft "add table netdev $2; delete table netdev $2"
 """
+
+
+class Disturbing:
+    """A target of libvirt's kind as far as it disturbs: Unsupported but on hosts of the embedded lab, seen from its
+    client."""
+
+    client_machine: str
+
+    def cut(self, guest: Machine, windows: Sequence[tuple[float, float]]
+            ) -> AbstractContextManager[Sequence[tuple[float, float]]]:
+        """Cut the path from the lab's client to a guest."""
+        return cut(guest, windows, self._in_lab().clock)
+
+    def pausing(self, guest: Machine) -> AbstractContextManager[Callable[[float], tuple[float, float]]]:
+        """Yield what stops a guest's QEMU for so long."""
+        platform = self._in_lab()
+        return pausing(victim(platform, guest), platform.clock)
+
+    def lose(self, guest: Machine, share: float, length: float) -> Dropped:
+        """Drop a share of what the lab's client sends to a guest."""
+        return lose(guest, share, length, self._in_lab().clock)
+
+    def _in_lab(self) -> Platform:
+        platform = cast(Platform, self)
+        if self.client_machine != "lab:client" or not all(host.lab for host in platform.hosts):
+            raise Unsupported("libvirt: only guests of the embedded lab and the path from its client (lab:client) can "
+                              "be disturbed in ways that are exactly known")
+        return platform
 
 
 @contextmanager
@@ -117,4 +146,4 @@ def shift() -> int:
     return best[1]
 
 
-__all__ = ["cut", "lose", "pausing", "shift"]
+__all__ = ["Disturbing", "cut", "lose", "pausing", "shift"]

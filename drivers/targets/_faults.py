@@ -49,11 +49,12 @@ BY_SHELL = {
 }
 IN_LAB = BY_SHELL | {
     "host-power-off": "SIGKILL of the host's first process, and its cable dead",
-    "host-isolated": "the host's cable out of the switch",
+    "host-isolated": "the host's cables out of the switch",
     "packet-loss": "nftables on the switch drops `share` of the packets of the guest, or of the host",
 }
-CONTAINERS = ("manager-kill", "host-power-off", "host-isolated", "packet-loss")
-HOST_KINDS = ("host-power-off", "host-isolated", "manager-kill")
+TWO_LINKS = {"link-down": "the first of the host's two cables out of the switch"}
+CONTAINERS = ("manager-kill", "host-power-off", "host-isolated", "link-down", "packet-loss")
+HOST_KINDS = ("host-power-off", "host-isolated", "link-down", "manager-kill")
 ERRORS = {"storage-error": ("read", "write", "flush"), "storage-read-only": ("write", "flush")}
 PID = "/run/libvirt/qemu/{}.pid"
 # $1 = libvirt's URI, $2 = a guest, then a command of virsh about it; a guest that is gone needs none.
@@ -156,7 +157,7 @@ def kinds(target: Platform) -> Mapping[str, str]:
     """Return the faults that the hosts of a target can have, and by what means."""
     found = dict(ANYWHERE)
     if all(host.lab for host in target.hosts):
-        found |= IN_LAB
+        found |= IN_LAB | (TWO_LINKS if lab.redundant(Layout.current()) else {})
     elif all(host.shell for host in target.hosts):
         found |= BY_SHELL
     return {kind: how for kind, how in found.items() if target._kind != "lxc" or kind in CONTAINERS}
@@ -234,10 +235,11 @@ def _about_host(target: Platform, fault: Fault) -> Break:
                      heal=(_alone(system, "systemctl", "start", "libvirtd"),))
     layout, name = Layout.current(), host.lab
     table = owner.new_name("loss").replace(owner.PREFIX, f"{lab.TABLE}-")
-    either = (f'iifname "p-{name}"', f'oifname "p-{name}"')
+    either = (f'iifname {{ "p-{name}", "q-{name}" }}', f'oifname {{ "p-{name}", "q-{name}" }}')
     acts: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         "host-power-off": (lambda: lab.power_off(layout, name), lab.healer(layout, "power-on", name)),
         "host-isolated": (lambda: lab.isolate(layout, name), lab.healer(layout, "power-on", name)),
+        "link-down": (lambda: lab.unplug(layout, name), lab.healer(layout, "connect", name)),
         "manager-kill": (lambda: lab.kill_daemon(layout, name), lab.healer(layout, "revive", name)),
         "packet-loss": (lambda: lab.lose(layout, table, fault.share, either), lab.healer(layout, "keep", table)),
     }

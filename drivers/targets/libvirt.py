@@ -23,8 +23,9 @@ import libvirt
 
 from drivers import shell
 from drivers.shell import Local, Shell, Ssh, owner
-from drivers.targets import _disturbing, _faults, _lxc, _migration, _protected
+from drivers.targets import _faults, _lxc, _migration, _protected
 from drivers.targets._agent import Agent
+from drivers.targets._disturbing import Disturbing
 from drivers.targets._domain import Domain, claim, mac, processor
 from drivers.targets._hypervisor import Hypervisor, own_address
 from drivers.targets._living import Wherever, roaming
@@ -32,7 +33,7 @@ from drivers.targets._real import Real, system
 from drivers.targets._site import Host, Image, Site, lab_image, site, ssh_options
 from harness.errors import InputError, TargetError, Unsupported
 from harness.model import Event
-from harness.protocols import Dropped, Fault, GuestSpec, Injected, Machine, Migration, Moved
+from harness.protocols import Fault, GuestSpec, Injected, Machine, Migration, Moved
 from harness.units import Seconds
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ class Begun(NamedTuple):
     role: str
 
 
-class Libvirt(Real, frozen=True, kw_only=True, dict=True):
+class Libvirt(Real, Disturbing, frozen=True, kw_only=True, dict=True):
     """Guests on `hosts`; see `Host` and `Image` for their keys.
 
     `domain_type` auto is kvm where a guest really boots with it, else qemu, which is emulation; lxc is containers.
@@ -158,22 +159,6 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
             self._store(index).remove(file)
         return moved
 
-    def cut(self, guest: Machine, windows: Sequence[tuple[float, float]]
-            ) -> AbstractContextManager[Sequence[tuple[float, float]]]:
-        """Cut the path from the lab's client to a guest."""
-        self._in_lab()
-        return _disturbing.cut(guest, windows, self.clock)
-
-    def pausing(self, guest: Machine) -> AbstractContextManager[Callable[[float], tuple[float, float]]]:
-        """Yield what stops a guest's QEMU for so long."""
-        self._in_lab()
-        return _disturbing.pausing(_faults.victim(self, guest), self.clock)
-
-    def lose(self, guest: Machine, share: float, length: float) -> Dropped:
-        """Drop a share of what the lab's client sends to a guest."""
-        self._in_lab()
-        return _disturbing.lose(guest, share, length, self.clock)
-
     def faults(self) -> Mapping[str, str]:
         """Return what can be broken here, and by what means."""
         return _faults.kinds(self)
@@ -222,11 +207,6 @@ class Libvirt(Real, frozen=True, kw_only=True, dict=True):
         """Disconnect from all hosts; guests go with the connections."""
         for daemon in (*self._daemons.values(), *self._stores.values()):
             daemon.close()
-
-    def _in_lab(self) -> None:
-        if self.client_machine != "lab:client" or not all(host.lab for host in self.hosts):
-            raise Unsupported("libvirt: only guests of the embedded lab and the path from its client (lab:client) can "
-                              "be disturbed in ways that are exactly known")
 
     def _start(self, place: Site, daemon: Hypervisor, guest: Domain, role: str, *, tied: bool) -> tuple[Any, Domain]:
         """Start the domain under the first free address."""

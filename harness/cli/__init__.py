@@ -24,7 +24,10 @@ COMMANDS = {
     "clean": ("running", "Remove what earlier, killed runs left on a target."),
     "import": ("importing", "Turn files of other tools into a run."),
     "judge": ("judging", "Findings of run folders against a profile."),
+    "attest": ("judging", "The questionnaire for clauses that no measurement can answer."),
     "report": ("judging", "HTML report, charts, findings.json and findings.csv."),
+    "bundle": ("bundling", "Runs, profiles, findings and report in one file, with hashes and a signature."),
+    "verify": ("bundling", "Check a bundle, byte by byte, and derive its findings again."),
 }
 EXIT_DONE, EXIT_MISSED, EXIT_BROKEN, EXIT_UNDECIDED = 0, 1, 2, 3
 

@@ -17,11 +17,13 @@ def lab() -> None:
 @lab.command()
 @click.option("--stack", "stacks", multiple=True, metavar="NAME",
               help="Debian release that hosts run on: bookworm, trixie; may be given twice.  [default: bookworm]")
-def up(stacks: tuple[str, ...]) -> None:
+@click.option("--links", type=click.IntRange(1, 2), metavar="N",
+              help="Cables from each host to the switch: with 2, one can fail.  [default: 1, or what stands]")
+def up(stacks: tuple[str, ...], links: int | None) -> None:
     """Bring the lab up, building the guest image first if it is not cached; heals a half-made lab."""
     from drivers.lab import lab as embedded
 
-    embedded.up(stacks or ("bookworm",), say=_say)
+    embedded.up(stacks or ("bookworm",), links=links, say=_say)
 
 
 @lab.command()

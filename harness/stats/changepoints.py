@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.stats.inputs import FloatArray
 
+AT_ONCE = 16384     # costs that are looked at together: more would not fit into the nearest cache
 LONGEST = 3600      # points; longer series are averaged down first, the cost grows with the square
 
 
@@ -63,21 +64,28 @@ def best_cuts(y: FloatArray, cost: float, shortest: int) -> list[int]:
     centred = y - y.mean()
     s1 = np.concatenate(([0.0], np.cumsum(centred)))
     # The squares up to `end` are the same for every start, so `left` is the best cost of a prefix without its squares.
-    # Starts 1 .. shortest - 1 keep an infinite cost, so every step looks at one slice.
-    left, last = np.full(n + 1, math.inf), [0] * (n + 1)
+    # Starts 1 .. shortest - 1 keep an infinite cost. A start lies at least `shortest` before its end, so that many ends
+    # can be looked at together: a row for each, of which `early` blots out the starts that are too near.
+    left, last = np.full(n + 1, math.inf), np.zeros(n + 1, dtype=np.int64)
     left[0] = -cost
-    shares, room = 1.0 / np.arange(n, 0, -1), np.empty(n)
-    for end in range(shortest, n + 1):
-        stop = end - shortest + 1
-        total = np.subtract(s1[end], s1[:stop], out=room[:stop])
+    shares = 1.0 / np.arange(n, 0, -1)
+    early = np.triu(np.full((shortest, shortest - 1), math.inf))
+    own = np.arange(shortest)
+    first = shortest
+    while first <= n:
+        rows = min(shortest, n + 1 - first, max(1, AT_ONCE // first))
+        ends, starts = slice(first, first + rows), first + rows - shortest
+        total = s1[ends, None] - s1[:starts]
         total *= total
-        total *= shares[n - end:n - end + stop]
-        np.subtract(left[:stop], total, out=total)
-        pick = int(total.argmin())
-        left[end], last[end] = total[pick] + cost, pick
+        total *= np.ndarray((rows, starts), buffer=shares, offset=8 * (n - first), strides=(-8, 8))
+        np.subtract(left[:starts], total, out=total)
+        total[:, starts - rows + 1:] += early[:rows, :rows - 1]
+        pick = total.argmin(axis=1)
+        left[ends], last[ends] = total.take(pick + starts * own[:rows]) + cost, pick
+        first += rows
     cuts, at = [], n
     while last[at]:
-        at = last[at]
+        at = int(last[at])
         cuts.append(at)
     return cuts[::-1]
 

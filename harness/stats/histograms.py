@@ -195,12 +195,14 @@ def hist_quantile_ci(blocks: Sequence[LatencyHistogram], p: float | Fraction | s
     if not 0 < block_s < math.inf:
         raise ValueError(f"block bootstrap: blocks of {block_s} s; needed is their duration, above 0")
     rows = group_blocks(counts, math.ceil(round(policy.block_s / block_s, 9)))
-    point, flat = hist_quantile(whole, share), rows.ravel()
-    filled = np.flatnonzero(flat)
-    data = np.stack((*np.divmod(filled, rows.shape[1]), flat[filled])).astype(np.float64)    # block, bin, count
+    point, used = hist_quantile(whole, share), np.flatnonzero(whole.counts)
+    rows = rows[:, used]
+    block, at = np.nonzero(rows)
+    data = np.stack((block, used[at], rows[block, at])).astype(np.float64)
     seed = seed_of(policy, about.get("indicator_id", ""), data) if seed is None else seed
     few = rows.shape[0] < BLOCKS_MIN
-    lo, hi = (0.0, math.inf) if few else _percentile_interval(rows, share, whole, B or policy.bootstrap, seed, policy)
+    draws = B or policy.bootstrap
+    lo, hi = (0.0, math.inf) if few else _percentile_interval(rows, used, share, whole, draws, seed, policy)
     warnings = (*point.warnings, "descriptive: one run; a verdict needs runs")
     if few:
         warnings += (f"no_interval: {rows.shape[0]} blocks of {policy.block_s:g} s, needed are {BLOCKS_MIN}",)
@@ -227,10 +229,11 @@ def _together(blocks: Sequence[LatencyHistogram]) -> tuple[Counts, LatencyHistog
     return counts, LatencyHistogram(first.layout, counts.sum(axis=0), int(counts.sum()), max=largest)
 
 
-def _percentile_interval(rows: Counts, share: Fraction, whole: LatencyHistogram, draws: int, seed: int,
+def _percentile_interval(rows: Counts, used: Counts, share: Fraction, whole: LatencyHistogram, draws: int, seed: int,
                          policy: StatsPolicy) -> tuple[float, float]:
-    """Return the interval in s between outer bin edges; open above where it reaches the open last bin."""
-    bins = np.sort(resampled_bins(rows, share, draws, seed))
+    """Return the interval in s between outer bin edges; open above where it reaches the open last bin. `rows` are the
+    counts of the bins `used`."""
+    bins = used[np.sort(resampled_bins(rows, share, draws, seed))]
     tail = (1 - policy.confidence) / 2
     first, last = int(bins[math.floor(tail * (draws - 1))]), int(bins[math.ceil((1 - tail) * (draws - 1))])
     (lo, _), (edge, width) = whole.layout.edges(first), whole.layout.edges(last)

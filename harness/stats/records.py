@@ -154,8 +154,15 @@ class Estimate:
 
 
 def revised(record: Revised, **changes: Any) -> Revised:
-    """Return a record with some fields changed: `dataclasses.replace` in a third of its time, for fields alone."""
-    return type(record)(**{**vars(record), **changes})
+    """Return a record with some fields changed: `dataclasses.replace` in a tenth of its time, for records of which
+    nothing has to be checked. TypeError for what is no field."""
+    fields = vars(record)
+    if not changes.keys() <= fields.keys():
+        raise TypeError(f"{type(record).__name__} has no {', '.join(sorted(changes.keys() - fields.keys()))}")
+    made: Revised = object.__new__(type(record))
+    vars(made).update(fields)
+    vars(made).update(changes)
+    return made
 
 
 @dataclass(frozen=True, kw_only=True)

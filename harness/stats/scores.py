@@ -19,6 +19,8 @@ from harness.stats.moments import mean_sd, middle, t_quantile
 from harness.stats.records import Check, Estimate, Interval, Scale, revised
 from harness.stats.shift import second_opinion
 
+ROUNDING = 4 * 2.0**-52    # relative spread of scores that only rounding made
+
 
 def gm_ci(x: npt.ArrayLike, **about: Unpack[About]) -> Estimate:
     """Return the geometric mean of positive run scores with the t interval on logs.
@@ -140,6 +142,8 @@ def _t(ordered: FloatArray, confidence: float, scale: Scale) -> Estimate:
     """Return the undressed location of sorted scores (n,) with Student's interval, on the scale given."""
     n, logs = ordered.size, scale is Scale.LOG
     mean, sd = mean_sd(np.log(ordered) if logs else ordered)
+    if float(ordered[-1] - ordered[0]) <= ROUNDING * abs(float(ordered[-1])):
+        sd = 0.0    # equal but for the last digit, which another unit would round away
     half = t_quantile(n - 1, (1 + confidence) / 2) * sd / math.sqrt(n) if n > 1 else math.inf
     # exp(log(x)) can miss x by a rounding; a mean never lies outside its data.
     centre = min(max(math.exp(mean), float(ordered[0])), float(ordered[-1])) if logs else mean

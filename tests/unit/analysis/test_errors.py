@@ -52,7 +52,7 @@ def test_what_is_far_off_stands_at_the_edge_and_is_counted(made_up):
     beyond = int(axes.get_title(loc="left").split(", ")[-1].split()[0])
     assert beyond >= 3
     edge = [y for line in axes.lines if line.get_marker() == "^" for y in line.get_ydata()]
-    assert edge == [errors.EDGE] * beyond
+    assert edge == [errors.RIM] * beyond
 
 
 @pytest.mark.parametrize("action", ["cut", "pause"])
