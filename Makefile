@@ -6,7 +6,7 @@ REPORT ?= report
 TARGETS ?= bare lab lab-podman
 SCENARIO ?= quick
 
-.PHONY: certify test test-live test-statistics lint setup packages benchmarks clean
+.PHONY: certify test test-live test-statistics test-mutation lint setup packages benchmarks clean
 
 # The main job: the embedded lab, one interleaved campaign over all targets, one report; the lab is taken down in any case.
 # A step that broke, or a limit that was missed, is in the report; only what cannot be reported ends it.
@@ -17,7 +17,7 @@ certify: setup
 	{ $(BIN)/virtmark report $$runs --profile example -o $(REPORT); [ $$? -ne 2 ] || [ -e $(REPORT)/report.html ]; }
 
 test: setup lint
-	$(BIN)/pytest -q -n 2 -m "not live and not statistics" tests --ignore=tests/benchmarks
+	$(BIN)/pytest -q -n 2 -m "not live and not statistics and not mutation" tests --ignore=tests/benchmarks
 	$(BIN)/pytest -q --benchmark-disable -m "not live" tests/benchmarks
 	$(MAKE) --no-print-directory test-live
 
@@ -40,6 +40,10 @@ lint: setup
 test-statistics: export OPENBLAS_NUM_THREADS := 1
 test-statistics: setup
 	$(BIN)/pytest -q -n 2 --dist worksteal -m statistics tests
+
+# Classic errors put into the statistics one by one: a test must notice each.
+test-mutation: setup
+	$(BIN)/pytest -q -n 2 -m mutation tests
 
 # virtmark's own speed, as ratios against baselines of the same run.
 benchmarks: setup

@@ -43,15 +43,13 @@ class LatencyHistogram:
     tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        counts = np.ascontiguousarray(self.counts, dtype=np.int64)
+        counts = np.array(self.counts, dtype=np.int64)      # one of its own, that nobody else can write to
         if counts.shape != (self.layout.size,):
             raise ValueError(f"histogram: {counts.shape} counts for a layout of {self.layout.size} bins")
-        if counts.size and int(counts.min()) < 0:
+        if counts.size and np.minimum.reduce(counts) < 0:
             raise ValueError("histogram: a count is negative")
-        if int(counts.sum()) != self.n:
-            raise ValueError(f"histogram: N is {self.n} but the bins hold {int(counts.sum())}; the file is damaged")
-        if counts is self.counts:
-            counts = counts.copy()
+        if (held := int(np.add.reduce(counts))) != self.n:
+            raise ValueError(f"histogram: N is {self.n} but the bins hold {held}; the file is damaged")
         counts.setflags(write=False)
         object.__setattr__(self, "counts", counts)
 

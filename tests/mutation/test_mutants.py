@@ -1,4 +1,4 @@
-"""Would the tests notice the classic errors? Every mutant under `-m statistics`, one by default."""
+"""Would the tests notice the classic errors? Every mutant under `-m mutation`, one by default."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def test_every_mutant_still_applies(mutant):
 
 
 @pytest.mark.parametrize("mutant", [
-    pytest.param(mutant, id=mutant.name, marks=() if mutant.name == FAST else pytest.mark.statistics)
+    pytest.param(mutant, id=mutant.name, marks=() if mutant.name == FAST else pytest.mark.mutation)
     for mutant in MUTANTS])
 def test_a_test_notices(mutant):
     assert survives(mutant) is not None

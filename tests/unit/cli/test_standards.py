@@ -139,8 +139,11 @@ def test_the_same_page_gives_the_same_pdf():
     assert pdf.made(page) == pdf.made(page)
 
 
-def test_a_pdf_fetches_nothing():
-    assert pdf.made('<!doctype html><html><body><img src="file:///etc/hostname"><p>Text.</p></body></html>')
+def test_a_pdf_fetches_nothing(tmp_path):
+    (tmp_path / "style.css").write_text("p { display: none }")
+    page = '<!doctype html><html><head>{}</head><body><p>Text.</p></body></html>'
+    link = f'<link rel="stylesheet" href="{(tmp_path / "style.css").as_uri()}">'
+    assert pdf.made(page.format(link)) == pdf.made(page.format(""))
 
 
 @pytest.mark.parametrize("name", sorted(scenario.packaged("profile")))
