@@ -10,7 +10,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -87,7 +87,20 @@ class Entry(NamedTuple):
 
 @lru_cache(maxsize=1)
 def chinese() -> str:
-    """Return the name of an installed font with Chinese glyphs, or ""."""
+    """Return the name of an installed font with Chinese glyphs, or "".
+
+    matplotlib keeps its list of fonts for good; those that were installed since are looked for where it has none.
+    """
+    if not (found := _listed()):
+        listed = {font.fname for font in font_manager.fontManager.ttflist}
+        for path in set(font_manager.findSystemFonts()) - listed:
+            with suppress(Exception):   # a file that is no font after all
+                font_manager.fontManager.addfont(path)
+        found = _listed()
+    return found
+
+
+def _listed() -> str:
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return next((name for name in CJK if name in installed), "")
 

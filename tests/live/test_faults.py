@@ -107,7 +107,7 @@ def test_a_failing_disk_fails_in_the_guest(layout, target, victim, kind):
         with suppress(TargetError):  # its agent may go with the disk
             assert victim.run(WRITE, timeout=30).code
     assert told(layout) == ()
-    nodes = _faults._victim(target, victim).monitor("query-named-block-nodes")
+    nodes = _faults.victim(target, victim).monitor("query-named-block-nodes")
     assert _faults.NODE not in {node.get("node-name") for node in nodes}
 
 
@@ -119,10 +119,10 @@ def test_a_slow_disk_does_so_many_operations_per_second(layout, target, patient)
 
     with target.fault(Fault(kind="storage-slow", delay=Seconds(0.5)), patient):
         assert any("storage-slow" in each for each in told(layout))
-        limit = _faults._victim(target, patient).domain.blockIoTune("vda")
+        limit = _faults.victim(target, patient).domain.blockIoTune("vda")
         assert limit["total_iops_sec"] == 2
         assert took() > 2, "8 writes at 2 a second"
-    assert _faults._victim(target, patient).domain.blockIoTune("vda")["total_iops_sec"] == 0
+    assert _faults.victim(target, patient).domain.blockIoTune("vda")["total_iops_sec"] == 0
 
 
 def test_a_full_disk_has_no_room(layout, target, patient):
