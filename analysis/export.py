@@ -53,22 +53,27 @@ class Evidence:
 
 def findings_json(findings: Sequence[Finding]) -> str:
     """Return the findings with the verdict of the whole and the counts."""
-    count = {verdict.name: sum(found.verdict is verdict for found in findings) for verdict in reversed(Verdict)}
-    document = {"verdict": worst(found.verdict for found in findings).name, "counts": count,
-                "findings": [_named(codec.plain(found)) for found in findings]}
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return _text(_judged(findings))
 
 
 def assessments_json(assessments: Sequence[Assessment]) -> str:
     """Return each standard held to each target: every clause with what became of it, and the levels."""
-    return json.dumps([_assessed(each) for each in assessments], indent=1, ensure_ascii=False) + "\n"
+    return _text([_assessed(each) for each in assessments])
 
 
 def judged_json(findings: Sequence[Finding], assessments: Sequence[Assessment]) -> str:
     """Return the findings, and beside them the standards clause by clause."""
-    document = json.loads(findings_json(findings))
-    return json.dumps(document | {"assessments": [_assessed(each) for each in assessments]}, indent=1,
-                      ensure_ascii=False) + "\n"
+    return _text(_judged(findings) | {"assessments": [_assessed(each) for each in assessments]})
+
+
+def _judged(findings: Sequence[Finding]) -> dict[str, Any]:
+    count = {verdict.name: sum(found.verdict is verdict for found in findings) for verdict in reversed(Verdict)}
+    return {"verdict": worst(found.verdict for found in findings).name, "counts": count,
+            "findings": [_named(codec.plain(found)) for found in findings]}
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def _assessed(assessment: Assessment) -> dict[str, Any]:

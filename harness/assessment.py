@@ -16,7 +16,6 @@ from harness.attestation import Answer
 from harness.model import Finding, Verdict
 from harness.profile import Profile
 from harness.standard import Clause, Kind, Level, Part
-from harness.stats.records import Requirement
 
 FOUND = (Verdict.MEASURED, Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.INVALID, Verdict.FAIL)
 
@@ -100,26 +99,23 @@ class Assessment:
 def assess(profile: Profile, findings: Sequence[Finding], answers: Iterable[Answer] = ()) -> list[Assessment]:
     """Return each standard of a profile held to each target that has findings."""
     given = tuple(answers)
-    return [_assessment(profile, part, target, given, [finding for finding in findings if finding.target == target])
+    return [_assessment(part, target, given, [finding for finding in findings if finding.target == target])
             for part in profile.parts for target in dict.fromkeys(finding.target for finding in findings)]
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of one target: its findings, the answers about it, and what each clause with a limit requires."""
+    """What is known of one target: its findings, and the answers about it."""
 
     part: Part
     findings: Sequence[Finding]
     answers: Mapping[str, Answer]
-    required: Mapping[tuple[str, str], Requirement]
 
 
-def _assessment(profile: Profile, part: Part, target: str, answers: Sequence[Answer], findings: Sequence[Finding]
-                ) -> Assessment:
+def _assessment(part: Part, target: str, answers: Sequence[Answer], findings: Sequence[Finding]) -> Assessment:
     said = {answer.clause: answer for answer in answers if answer.target == ""}
     said |= {answer.clause: answer for answer in answers if answer.target == target}
-    required = {(each.clause, each.requirement.indicator_id): each.requirement for each in profile.clauses}
-    known = _Known(part, findings, said, required)
+    known = _Known(part, findings, said)
     clauses = tuple(_assessed(clause, known) for clause in part.children())
     leaves = {leaf.clause.id: leaf for clause in clauses for leaf in clause.leaves()}
     levels, open_below = [], False
@@ -153,8 +149,7 @@ def _measured(clause: Clause, known: _Known) -> Assessed:
     What other clauses require of the same indicator, such as those of other levels, is not held against it.
     """
     its = _of(clause.indicator, clause.point, known.findings)
-    if clause.limit:
-        own = known.required[clause.number or clause.id, clause.indicator]
+    if own := known.part.required.get(clause.id):
         its = tuple(finding for finding in its if finding.requirement == own)
     if not its:
         return Assessed(clause=clause, holds=False, verdict=Verdict.NOT_RUN,

@@ -22,7 +22,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -120,11 +120,13 @@ def read(data: Mapping[str, object], where: str, catalogue: Mapping[str, Indicat
     for number, clause in enumerate(clauses):
         if clause in clauses[:number]:
             raise InputError(f"{where}: requirement[{number}]: stands there twice; take one of them out")
-    parts = (_part(file, known, where),) if file.clause else ()
+    parts: tuple[Part, ...] = (_part(file, known, where),) if file.clause else ()
     if (file.level or file.standard) and not parts:
         raise InputError(f"{where}: {'level' if file.level else 'standard'}: there is no [[clause]] that it is of")
-    clauses += tuple(_required(clause, known, where) for part in parts for clause in part.clauses if clause.limit)
-    return Profile(file.name, file.title, tuple(dict.fromkeys(clauses)), file.gates, file.description, parts, base)
+    own = {clause.id: _required(clause, known, where) for part in parts for clause in part.clauses if clause.limit}
+    parts = tuple(replace(part, required={id_: clause.requirement for id_, clause in own.items()}) for part in parts)
+    clauses = tuple(dict.fromkeys((*clauses, *own.values())))
+    return Profile(file.name, file.title, clauses, file.gates, file.description, parts, base)
 
 
 def _extended(file: ProfileFile, where: str, seen: tuple[Path, ...] = ()) -> tuple[ProfileFile, tuple[str, ...]]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -25,10 +25,10 @@ from msgspec import Meta
 
 from harness.errors import InputError
 from harness.model import Name, Record
+from harness.stats.records import Requirement
 
 Text = Annotated[str, Meta(min_length=1)]
 Weight = Annotated[float, Meta(gt=0)]
-LANGUAGES = ("en", "zh")
 
 
 class Kind(StrEnum):
@@ -116,7 +116,10 @@ class Level(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Part:
-    """One standard of a profile, called as its file is: clauses in the order of the text, levels from the lowest."""
+    """One standard of a profile, called as its file is: clauses in the order of the text, levels from the lowest.
+
+    `required` is what each clause with a limit requires, by its id.
+    """
 
     name: str
     title: str
@@ -124,6 +127,7 @@ class Part:
     standard: Standard | None
     clauses: tuple[Clause, ...]
     levels: tuple[Level, ...] = ()
+    required: Mapping[str, Requirement] = field(default_factory=dict)
 
     def children(self, under: str = "") -> list[Clause]:
         """Return the clauses directly below one, the top ones for ""."""
@@ -225,4 +229,4 @@ def ids(clauses: Iterable[Clause]) -> list[str]:
     return [clause.id for clause in clauses]
 
 
-__all__ = ["KEYS", "LANGUAGES", "Clause", "Kind", "Level", "Part", "Standard", "check", "ids", "overlaid"]
+__all__ = ["KEYS", "Clause", "Kind", "Level", "Part", "Standard", "check", "ids", "overlaid"]

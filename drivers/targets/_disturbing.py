@@ -15,15 +15,15 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import cast
 
 from drivers import healing
-from drivers.lab import cuts, faults
-from drivers.lab.layout import SWITCH, Layout
+from drivers.lab import cuts, faults, switch
+from drivers.lab.layout import CLIENT, SWITCH, Layout
 from drivers.shell import Local, owner
 from drivers.targets._faults import Platform, Victim, victim
 from harness.clock import Clock
 from harness.errors import LabError, Unsupported
 from harness.protocols import Dropped, Machine
 
-PORT = "p-client"
+PORT = switch.ports(CLIENT)[0]
 LEAD = 0.5          # s in which the rule of a loss is loaded before it takes hold, and after it no packet is under way
 DRIFT = 50_000      # ns that the two clocks may part during the cuts, slewing included
 # $1 = a network namespace, $2 = a table; either may be gone.

@@ -21,6 +21,7 @@ import libvirt_qemu
 
 from drivers import healing
 from drivers.lab import faults as lab
+from drivers.lab import switch
 from drivers.lab.layout import Layout
 from drivers.shell import Local, Shell, Ssh, owner
 from drivers.targets._agent import Agent
@@ -235,7 +236,8 @@ def _about_host(target: Platform, fault: Fault) -> Break:
                      heal=(_alone(system, "systemctl", "start", "libvirtd"),))
     layout, name = Layout.current(), host.lab
     table = owner.new_name("loss").replace(owner.PREFIX, f"{lab.TABLE}-")
-    either = (f'iifname {{ "p-{name}", "q-{name}" }}', f'oifname {{ "p-{name}", "q-{name}" }}')
+    cables = ", ".join(f'"{port}"' for port in switch.ports(name))
+    either = (f"iifname {{ {cables} }}", f"oifname {{ {cables} }}")
     acts: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         "host-power-off": (lambda: lab.power_off(layout, name), lab.healer(layout, "power-on", name)),
         "host-isolated": (lambda: lab.isolate(layout, name), lab.healer(layout, "power-on", name)),

@@ -29,10 +29,9 @@ PACKETS, CONNECTIONS = ("icmp", "udp"), ("tcp", "http")
 
 
 class Told(NamedTuple):
-    """How long an event was and how long a probe saw it last (s), and how far off that is in intervals of the probe."""
+    """How long an event was (s), and by how many intervals of the probe it saw it last too long."""
 
     true: float
-    seen: float
     error: float
 
 
@@ -47,7 +46,7 @@ def told(result: StepResult, probe: str) -> list[Told]:
                 if event.actor == "fault" and event.action in LENGTHS and inside:
                     true = event.end - event.start
                     seen = probing.seen_of(outages, event.start, event.end, MARGIN)
-                    found.append(Told(true, seen, (seen - true) / history.interval))
+                    found.append(Told(true, (seen - true) / history.interval))
     return found
 
 
@@ -63,14 +62,14 @@ def mistold(result: StepResult, probe: str) -> Tally:
     losses = [event for event in result.events if (event.actor, event.action) == ("fault", LOSS)]
     if len(dropped) != len(losses):
         raise ValueError(f"{result.step.id}: {len(losses)} losses, {len(dropped)} counts of packets dropped of {probe}")
-    wrong = sent = 0
+    astray = sent = 0
     for history in result.histories:
         seen = columns(history)
         for event, truth in zip(losses, dropped, strict=True) if history.probe == probe else ():
             inside = (seen.sent >= (event.start - MARGIN) * 1e9) & (seen.sent <= (event.end + MARGIN) * 1e9)
-            wrong += abs(int((inside & (seen.latency == NEVER)).sum()) - round(truth))
+            astray += abs(int((inside & (seen.latency == NEVER)).sum()) - round(truth))
             sent += int(inside.sum())
-    return Tally(wrong, sent)
+    return Tally(astray, sent)
 
 
 def share(values: Sequence[float], about: About) -> Estimate:
@@ -110,7 +109,7 @@ def held(probe: str, estimated: Estimated, **row: Any) -> Indicator:
 SUMMARIES: dict[Estimated, Callable[[npt.NDArray[np.float64]], float]] = {
     share: lambda found: float(np.mean(np.abs(found) <= 1)), bias: lambda found: float(np.mean(found)),
     spread: lambda found: float(np.std(found, ddof=1)) if found.size > 1 else 0.0}
-SOURCE = "virtmark: cuts by the kernel's own clock"
+SOURCE = "virtmark: cuts by the kernel's own clock, pauses by SIGSTOP"
 
 
 def rows(probe: str, kinds: Sequence[str]) -> tuple[Indicator, ...]:
@@ -141,7 +140,7 @@ def dropped(probe: str) -> Indicator:
         partial(mistold, probe=probe), (on_time,), id=f"CAL-04{part}", name=f"Prober, probes mistold as lost, {said}",
         name_zh=f"误判丢失的探针比例（{said}）", area="probing", unit="1", workload="calibration",
         source="virtmark: packets dropped and counted by the kernel", direction=Direction.LOWER_IS_BETTER,
-        applies=lambda step: given(step, "injects") == "loss",
+        applies=lambda step: given(step, "injects") == LOSS,
         definition="Probes told as lost beyond or short of the packets that were dropped, as a share of probes sent.")
 
 

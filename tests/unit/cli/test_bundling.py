@@ -14,17 +14,9 @@ import pytest
 
 from harness.bundle import archive, manifest
 from harness.cli import main
+from tests.support import simulated
 
 ROOT = Path(__file__).parents[3]
-SCENARIO = """
-name = "short"
-title = "Short"
-[repetition]
-rounds = 5
-[[stage]]
-workload = "memory"
-params = { measure = "bandwidth", span = "64MiB", duration = "1s" }
-"""
 REQUIREMENT = """
 [[requirement]]
 indicator = "MEM-01"
@@ -58,10 +50,7 @@ WHO = "alice@example.org"
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("measured")
-    (folder / "short.toml").write_text(SCENARIO)
-    assert main(["run", str(folder / "short.toml"), "-t", "fake", "--out", str(folder / "results")]) == 0
-    return next((folder / "results/fake").glob("2*"))
+    return simulated.measured(tmp_path_factory.mktemp("measured"))[0]
 
 
 @pytest.fixture

@@ -6,17 +6,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from tests.support.simulated import SCENARIO
 
 DATA = Path(__file__).parents[2] / "data/tools"
-SCENARIO = """
-name = "short"
-title = "Short"
-[repetition]
-rounds = 5
-[[stage]]
-workload = "memory"
-params = { measure = "bandwidth", span = "64MiB", duration = "1s" }
-"""
 PROFILE = """
 name = "mine"
 title = "Mine"

@@ -4,21 +4,12 @@ import json
 
 import pytest
 
-from analysis import pdf
 from analysis.words import Words
 from harness import profile, scenario
 from harness.cli import main
 from harness.standard import Kind
+from tests.support import simulated
 
-FAKE = """
-name = "short"
-title = "Short"
-[repetition]
-rounds = 5
-[[stage]]
-workload = "memory"
-params = { measure = "bandwidth", span = "64MiB", duration = "1s" }
-"""
 STANDARD = """
 name = "s"
 title = "Standard"
@@ -65,10 +56,7 @@ date = "2026-11-01"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("standards")
-    (folder / "short.toml").write_text(FAKE)
-    assert main(["run", str(folder / "short.toml"), "--target", "fake", "--out", str(folder / "results")]) == 0
-    return str(next((folder / "results" / "fake").glob("2*")))
+    return str(simulated.measured(tmp_path_factory.mktemp("standards"))[0])
 
 
 @pytest.fixture
@@ -132,18 +120,6 @@ def test_the_report_has_the_clauses_in_html_and_pdf(run, files, tmp_path, lang, 
     assert Words(lang)("level.reached") in (out / "report.html").read_text()
     assert (out / "report.pdf").read_bytes().startswith(b"%PDF-")
     assert json.loads((out / "assessments.json").read_text())[0]["level"] == "basic"
-
-
-def test_the_same_page_gives_the_same_pdf():
-    page = "<!doctype html><html><body><h1>Title</h1><p>Text.</p></body></html>"
-    assert pdf.made(page) == pdf.made(page)
-
-
-def test_a_pdf_fetches_nothing(tmp_path):
-    (tmp_path / "style.css").write_text("p { display: none }")
-    page = '<!doctype html><html><head>{}</head><body><p>Text.</p></body></html>'
-    link = f'<link rel="stylesheet" href="{(tmp_path / "style.css").as_uri()}">'
-    assert pdf.made(page.format(link)) == pdf.made(page.format(""))
 
 
 @pytest.mark.parametrize("name", sorted(scenario.packaged("profile")))

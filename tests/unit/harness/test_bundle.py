@@ -18,19 +18,10 @@ from hypothesis import strategies as st
 
 from harness import bundle, store
 from harness.bundle import archive, manifest
-from harness.cli import main
 from harness.cli.bundling import derived
 from harness.errors import InputError
+from tests.support import simulated
 
-SCENARIO = """
-name = "short"
-title = "Short"
-[repetition]
-rounds = 5
-[[stage]]
-workload = "memory"
-params = { measure = "bandwidth", span = "64MiB", duration = "1s" }
-"""
 PROFILE = """
 name = "{name}"
 title = "Mine"
@@ -45,12 +36,7 @@ source = "user"
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory):
     """Return the two run folders of one campaign on two simulated targets."""
-    folder = tmp_path_factory.mktemp("campaign")
-    (folder / "short.toml").write_text(SCENARIO)
-    (folder / "other.toml").write_text('driver = "fake"\n')
-    argv = ["run", str(folder / "short.toml"), "-t", "fake", "-t", str(folder / "other.toml")]
-    assert main([*argv, "--out", str(folder / "results")]) == 0
-    return [next((folder / "results" / name).glob("2*")) for name in ("fake", "other")]
+    return simulated.measured(tmp_path_factory.mktemp("campaign"), "fake", "other")
 
 
 @pytest.fixture

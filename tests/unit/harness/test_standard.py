@@ -275,3 +275,15 @@ def test_limits_of_several_levels_on_one_indicator_are_told_apart():
 def test_levels_only_rise():
     found = judged(PASSED, MOVED)
     assert all(lower.reached >= upper.reached for lower, upper in pairwise(found.levels))
+
+
+def test_clauses_of_one_number_keep_their_own_limits():
+    """As where one paragraph of a standard asks different things at different points."""
+    data = tree({"id": "1.1", "number": "6.2", "point": "threads=1"} | LIMIT, levels=[])
+    data["clause"].append({"id": "9", "title": "Many", "title_zh": "多", "number": "6.2", "indicator": "CPU-01",
+                           "point": "threads=8", "limit": ">= 1 k/s", "source": "user"})
+    many = Requirement(indicator_id="CPU-01", op=">=", limit=1000.0, unit="1/s", source="user")
+    found = judged(finding("CPU-01", Verdict.PASS, requirement=LIMITED, point="threads=1"),
+                   finding("CPU-01", Verdict.FAIL, requirement=many, point="threads=8"),
+                   of=profile.read(data, "s.toml"))
+    assert (leaf(found, "1.1").verdict, leaf(found, "9").verdict) == (Verdict.PASS, Verdict.FAIL)
