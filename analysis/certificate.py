@@ -94,7 +94,8 @@ def _sheet(assessment: Assessment, party: Party, words: Words) -> Sheet:
         party=party, name=part.name, title=part.heading(words.lang),
         issuer=words.pick(standard.issuer, standard.issuer_zh) if standard else "",
         number=" ".join(filter(None, (standard.number, str(standard.year or "")))) if standard else "",
-        status=words(f"standard.{standard.status}") if standard else "", public=standard.public if standard else "",
+        status=words(f"standard.{standard.status}") if standard else "",
+        public=words.pick(standard.public, standard.public_zh) if standard else "",
         counts=tuple(_counts(assessment, words)), lines=tuple(_lines(assessment.clauses, words, 0)),
         levels=tuple(_step(each, words) for each in assessment.levels),
         reached=_level(reached, words) if reached else words("level.none"),
@@ -135,11 +136,11 @@ def _line(node: Assessed, words: Words, depth: int) -> Line:
         depth=depth, number=clause.number or clause.id, title=clause.said("title", words.lang),
         kind="" if heading else words(f"clause.{clause.kind}"), badge=None if heading else _badge(node, words),
         share=words("clause.share", share=f"{node.share:.0%}") if heading else "",
-        limit=words("clause.every") if clause.kind is Kind.CHECKED else _limit(node), source=clause.source,
+        limit=words("clause.every") if clause.kind is Kind.CHECKED else _limit(node), source=words.say(clause.source),
         numbers=tuple(_number(finding, words) for finding in node.findings[:MOST]),
         more=max(0, len(node.findings) - MOST), asked=asked, evidence=answer.evidence if answer else (),
         signed=" · ".join(filter(None, (answer.signed_by, answer.date))) if answer else "",
-        why=clean("" if node.said is Said.NOT_TESTABLE or node.said is Said.OPEN else node.why),
+        why="" if node.said in (Said.NOT_TESTABLE, Said.OPEN) else words.say(clean(node.why)),
         inferred=clause.inferred)
 
 
@@ -159,7 +160,7 @@ def _number(finding: Finding, words: Words) -> Number:
         shown = quantity.together(its.estimate, its.ci.lo, its.ci.hi, unit=its.unit, limits=limits)
         value, interval = f"{shown.value} {shown.unit}".strip(), f"{shown.low} … {shown.high}"
     return Number(point=clean(finding.point), value=value, interval=interval, n=str(its.n) if its else "",
-                  method=its.method if its else "", badge=tables.badge(finding.verdict, words))
+                  method=words.say(its.method) if its else "", badge=tables.badge(finding.verdict, words))
 
 
 def _badge(node: Assessed, words: Words) -> Badge:

@@ -37,7 +37,7 @@ def context(material: Material, drawn: Sequence[Picture | Absence], profile: Pro
         "t": words, "lang": words.lang, "profile": profile, "parties": material.parties,
         "overall": tables.badge(tables.worst(verdicts), words), "counts": tables.counts(verdicts, words),
         "total": len(verdicts), "simulated": [party for party in material.parties if party.simulated],
-        "runs": tables.campaigns(material), "matrix": tables.matrix(material, words), "lines": found,
+        "runs": tables.campaigns(material, words), "matrix": tables.matrix(material, words), "lines": found,
         "chapters": chapters(found, drawn, tables.happened(material, words)), "marks": tables.MARKS,
         "gates": tables.gates(material.rows), "sheets": certificate.sheets(material, assessments, words),
         "columns": environment.columns(material), "machines": environment.machines(material.runs),
@@ -71,7 +71,7 @@ def definitions(material: Material) -> list[Indicator]:
 def methods(material: Material, words: Words) -> list[tuple[str, str]]:
     """Return the methods that the findings used, each with its explanation where there is one."""
     used = dict.fromkeys(row.method for row in material.rows if row.method)
-    return [(method, words.explain(method)) for method in used]
+    return [(words.say(method), words.explain(method)) for method in used]
 
 
 def _area(item: Picture | Absence) -> str:

@@ -15,10 +15,10 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from analysis import charts, export, pdf
+from analysis import charts, export, pdf, reasons
 from analysis import page as pages
 from analysis.charts import Absence, Picture
-from analysis.rows import Material, material
+from analysis.rows import Material, clean, material
 from analysis.words import Words
 from harness.assessment import Assessment
 from harness.errors import InputError
@@ -30,16 +30,18 @@ PAGE, PDF = "report.html", "report.pdf"
 
 
 def write(runs: Sequence[Run], findings: Iterable[Finding], profile: Profile | None, out: Path, *, lang: str = "en",
-          folders: Sequence[Path] = (), assessments: Sequence[Assessment] = (), as_pdf: bool = False) -> Path:
+          folders: Sequence[Path] = (), assessments: Sequence[Assessment] = (), lab: str = "",
+          as_pdf: bool = False) -> Path:
     """Write the report into `out` and return its page; `profile` is what the findings were judged against, and
     `assessments` what that says of each standard in it.
 
-    `folders` are the run folders in the order of `runs`; `as_pdf` adds report.pdf. InputError where
+    `folders` are the run folders in the order of `runs`; `lab` is who signs; `as_pdf` adds report.pdf. InputError where
     `out` cannot be written.
     """
     found, words = tuple(findings), Words(lang)
     gathered = material(runs, found, folders)
-    drawn = charts.render(list(charts.plan(gathered, words)))
+    shown = reasons.spoken(gathered, words.lang)
+    drawn = charts.render(list(charts.plan(shown, words)))
     pictures = [item for item in drawn if isinstance(item, Picture)]
     files = {f"charts/{picture.chart.slug}.svg": picture.svg.encode() for picture in pictures}
     files |= {f"charts/{picture.chart.slug}.png": picture.png for picture in pictures}
@@ -49,7 +51,7 @@ def write(runs: Sequence[Run], findings: Iterable[Finding], profile: Profile | N
     if assessments:
         files["assessments.json"] = export.assessments_json(assessments).encode()
     files["findings.csv"] = export.findings_csv(gathered.rows).encode()
-    page = html(gathered, drawn, profile, words, assessments)
+    page = html(shown, drawn, profile, words, assessments, lab)
     files[PAGE] = page.encode()
     if as_pdf:
         files[PDF] = pdf.made(page)
@@ -58,9 +60,9 @@ def write(runs: Sequence[Run], findings: Iterable[Finding], profile: Profile | N
 
 
 def html(gathered: Material, drawn: Sequence[Picture | Absence], profile: Profile | None,
-         words: Words, assessments: Sequence[Assessment] = ()) -> str:
+         words: Words, assessments: Sequence[Assessment] = (), lab: str = "") -> str:
     """Return the page; every text is escaped, only the SVG of charts is taken as markup."""
-    values = pages.context(gathered, drawn, profile, words, assessments)
+    values = pages.context(gathered, drawn, profile, words, assessments) | {"lab": clean(lab)}
     return environment().get_template("report.html.j2").render(values)
 
 

@@ -190,17 +190,18 @@ class Campaign:
     folder: str
 
 
-def campaigns(material: Material) -> list[Campaign]:
+def campaigns(material: Material, words: Words) -> list[Campaign]:
     """Return one line per run, in order."""
     folders = material.folders or ("",) * len(material.runs)
-    return [_campaign(run, material.party(run.plan.target), folder)
+    return [_campaign(run, material.party(run.plan.target), folder, words)
             for run, folder in zip(material.runs, folders, strict=True)]
 
 
-def _campaign(run: Run, party: Party, folder: str) -> Campaign:
+def _campaign(run: Run, party: Party, folder: str, words: Words) -> Campaign:
     ended = Counter(result.status for result in run.results)
-    planned = len(run.plan.steps)
-    return Campaign(party, clean(run.plan.scenario.name), clean(run.plan.scenario.title), clean(run.created),
+    planned, scenario = len(run.plan.steps), run.plan.scenario
+    title = words.pick(scenario.title, scenario.title_zh)
+    return Campaign(party, clean(scenario.name), clean(title), clean(run.created),
                     clean(run.version), run.plan.seed, clean(run.plan.campaign), planned, ended[Status.DONE],
                     ended[Status.BROKEN], ended[Status.UNSUPPORTED], max(planned - len(run.results), 0), clean(folder))
 
@@ -213,7 +214,8 @@ def _line(row: Row, order: int, words: Words) -> Line:
         name=words.pick(row.name_en, row.name_zh), point=row.point, source=row.source, order=order, number=row.value,
         value=shown.value if shown else "–", interval=shown.interval if shown else "–", n=str(row.n) if shown else "–",
         unit=shown.unit if shown else "", limit=quantity.requirement(row.op, row.limits, row.unit) or "–",
-        method=", ".join(filter(None, (row.estimand, row.method))), why=row.why, more=tuple(_more(row, words)))
+        method=", ".join(filter(None, map(words.say, (row.estimand, row.method)))), why=row.why,
+        more=tuple(_more(row, words)))
 
 
 def _more(row: Row, words: Words) -> Iterable[tuple[str, str]]:
@@ -224,7 +226,8 @@ def _more(row: Row, words: Words) -> Iterable[tuple[str, str]]:
     if row.second is not None:
         second = quantity.together(row.second.estimate, row.second.ci.lo, row.second.ci.hi, unit=row.unit,
                                    limits=row.limits)
-        yield words("more.second"), f"{clean(row.second.method)}: {second.value} [{second.interval}] {second.unit}"
+        by = words.say(clean(row.second.method))
+        yield words("more.second"), f"{by}: {second.value} [{second.interval}] {second.unit}"
     if row.mde is not None:
         yield words("more.mde"), f"{100 * row.mde:.2g} %"
     if row.needed is not None:

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from analysis import reasons
 from analysis.rows import Row
 from harness.model import Verdict
 
@@ -24,6 +25,10 @@ class Words:
         """Return the text of `key`, with its {names} filled in; KeyError for an unknown key."""
         text = self.pick(*table()["text"][key])
         return text.format(**values) if values else text
+
+    def say(self, text: str) -> str:
+        """Return a sentence that harness wrote, in the reader's language where reasons.toml has it."""
+        return reasons.said(text, self.lang)
 
     def verdict(self, verdict: Verdict) -> str:
         """Return the verdict as a reader says it."""

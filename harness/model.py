@@ -73,6 +73,7 @@ class Scenario(Record, frozen=True, kw_only=True):
     name: Name
     title: str
     stage: Annotated[tuple[Stage, ...], Meta(min_length=1)]
+    title_zh: str = ""
     description: str = ""
     repetition: Repetition = Repetition()
     quick: Quick | None = None

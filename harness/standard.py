@@ -50,6 +50,7 @@ class Standard(Record, frozen=True, kw_only=True):
     title_zh: Text
     status: Literal["planned", "draft", "in force", "reference"]
     public: Text
+    public_zh: str = ""
     number: str = ""
     year: int | None = None
 

@@ -71,17 +71,18 @@ def attest(name: str) -> None:
 @_profiles
 @_attest
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@click.option("--lab", default="", metavar="NAME", help="Who measured, for the line that is signed.")
 @click.option("--pdf", "as_pdf", is_flag=True, help="Write report.pdf too.")
 @click.option("-o", "out", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True)
-def report(folders: tuple[Path, ...], profiles: tuple[str, ...], answers: tuple[Path, ...], *, lang: str, as_pdf: bool,
-           out: Path) -> int:
+def report(folders: tuple[Path, ...], profiles: tuple[str, ...], answers: tuple[Path, ...], *, lang: str, lab: str,
+           as_pdf: bool, out: Path) -> int:
     """Write report.html, charts as PNG and SVG, findings.json and findings.csv; exit codes as of judge."""
     from analysis import report as pages
     from analysis.charts import style
 
     judged = judging(folders, profiles, answers)
     page = pages.write(list(judged.runs.values()), judged.findings, judged.profile, out, lang=lang,
-                       folders=list(judged.runs), assessments=judged.assessments, as_pdf=as_pdf)
+                       folders=list(judged.runs), assessments=judged.assessments, lab=lab, as_pdf=as_pdf)
     click.echo(page)
     if lang == "zh" and not style.chinese():
         click.echo("charts are in English: no font here has Chinese characters; see `virtmark doctor`", err=True)
