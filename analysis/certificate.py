@@ -131,7 +131,7 @@ def _line(node: Assessed, words: Words, depth: int) -> Line:
     clause, heading, answer = node.clause, node.clause.kind is Kind.HEADING, node.answer
     asked = clause.said("question", words.lang) or clause.said("reason", words.lang)
     if clause.kind is Kind.ATTESTED and not answer:
-        asked = f"{asked} {words('clause.evidence', text=clause.said('evidence', words.lang))}"
+        asked = words("clause.asked", question=asked, evidence=clause.said("evidence", words.lang))
     return Line(
         depth=depth, number=clause.number or clause.id, title=clause.said("title", words.lang),
         kind="" if heading else words(f"clause.{clause.kind}"), badge=None if heading else _badge(node, words),

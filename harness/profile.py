@@ -101,6 +101,11 @@ class Profile:
     description: str = ""
     parts: tuple[Part, ...] = ()
     base: tuple[str, ...] = ()
+    title_zh: str = ""
+
+    def heading(self, lang: str) -> str:
+        """Return the title in a language, English where there is none."""
+        return self.title if lang == "en" else self.title_zh or self.title
 
 
 def load(name: str | Path, catalogue: Mapping[str, Indicator] | None = None) -> Profile:
@@ -126,7 +131,7 @@ def read(data: Mapping[str, object], where: str, catalogue: Mapping[str, Indicat
     own = {clause.id: _required(clause, known, where) for part in parts for clause in part.clauses if clause.limit}
     parts = tuple(replace(part, required={id_: clause.requirement for id_, clause in own.items()}) for part in parts)
     clauses = tuple(dict.fromkeys((*clauses, *own.values())))
-    return Profile(file.name, file.title, clauses, file.gates, file.description, parts, base)
+    return Profile(file.name, file.title, clauses, file.gates, file.description, parts, base, file.title_zh)
 
 
 def _extended(file: ProfileFile, where: str, seen: tuple[Path, ...] = ()) -> tuple[ProfileFile, tuple[str, ...]]:
@@ -194,6 +199,7 @@ def merge(profiles: Sequence[Profile]) -> Profile | None:
         return profiles[0] if profiles else None
     return Profile(
         name="+".join(profile.name for profile in profiles), title=" + ".join(profile.title for profile in profiles),
+        title_zh=" + ".join(profile.heading("zh") for profile in profiles),
         clauses=tuple(dict.fromkeys(clause for profile in profiles for clause in profile.clauses)),
         gates=_merged_gates(profiles), description="\n".join(filter(None, (p.description for p in profiles))),
         parts=tuple(part for profile in profiles for part in profile.parts))

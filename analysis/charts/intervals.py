@@ -42,7 +42,7 @@ def notes(rows: Iterable[Row], words: Words) -> str:
         return ""
     levels = sorted({row.confidence for row in found if row.confidence})
     interval = words("interval.level", level=" / ".join(f"{100 * level:.4g}" for level in levels) + " %")
-    made = dict.fromkeys(", ".join(filter(None, (row.estimand, row.method))) for row in found)
+    made = dict.fromkeys(", ".join(filter(None, map(words.say, (row.estimand, row.method)))) for row in found)
     texts = (words(f"better.{found[0].direction}"), interval, "; ".join(made), words("dots"))
     return " · ".join(filter(None, texts))
 

@@ -52,7 +52,7 @@ def _draw(found: Sequence[Episode], limited: Sequence[Row], words: Words) -> Fig
     for curve, (_, party) in enumerate(parties):
         times = _of(found, party)
         entries.append(style.Entry(party, f"{party.accelerator}, n = {len(times)}", curve))
-        said.append(f"{party.label}: {_bound(times).text}")
+        said.append(f"{party.label}: {words.say(_bound(times).text)}")
     for row in {(row.indicator, row.op, row.limits): row for row in limited}.values():
         said.append(f"{row.indicator} {words('limit.axis', text=quantity.requirement(row.op, row.limits, row.unit))}")
     notes = words("recoveries.notes")

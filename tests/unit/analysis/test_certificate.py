@@ -91,7 +91,7 @@ def test_everything_is_said_in_chinese(judged):
     found = sheet(judged, "zh")
     assert (found.title, found.issuer, found.status, found.reached) == ("标准S", "某协会", "征求意见稿", "基础级")
     assert [each.title for each in found.lines] == [clause["title_zh"] for clause in CLAUSES]
-    assert line(found, "2.2").asked == "是否签订？ 证据：副本"
+    assert line(found, "2.2").asked == "是否签订？证据：副本"
     assert line(found, "2.1").badge.text == "已声明"
 
 
