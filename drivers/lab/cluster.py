@@ -11,6 +11,8 @@ import re
 import subprocess
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from drivers.lab import fencing
@@ -23,6 +25,7 @@ from harness.errors import LabError
 SCRIPT = Path(__file__).with_name("cluster.sh")
 AGENT = Path(__file__).with_name("fence_virtmark")
 FORMING = 120.0     # s
+MISSING = 30.0      # s that a cluster may take to miss and fence a host
 TOKEN = 1000        # ms without a token until Corosync takes a host for lost
 MONITOR = "2s"
 _PROPERTIES = {
@@ -48,25 +51,49 @@ def ensure(layout: Layout, host: str) -> None:
     """
     stack = stack_of(host)
     for each in stack.hosts:
-        init = living(layout).machines[each].init
-        if not (init and init.alive):
+        if not _powered(layout, each):
             raise LabError(f"lab:{each}: has no power; run: virtmark lab up")
     if members(layout, stack) == set(stack.hosts):
         return
+    _form(layout, host, lambda: members(layout, stack) == set(stack.hosts))
+
+
+def miss(layout: Layout, host: str) -> None:
+    """Return once the cluster knows that a host without power is gone, and has fenced it.
+
+    One that is back within the second that Corosync takes to miss it would be turned off again when it does. Nothing is
+    waited for where no cluster answers, or none that could fence.
+    """
+    if not stands(layout, host) or _powered(layout, host):
+        return
+    others = [each for each in stack_of(host).hosts if each != host and _powered(layout, each)]
+    with suppress(LabError):
+        wait(lambda: all(gone(tell(layout, each, "crm_mon", "--output-as=xml", timeout=10.0), host) for each in others),
+             MISSING, f"cluster: missing {host}")
+
+
+def settle(layout: Layout, host: str) -> None:
+    """Return when a host that came back is a member again by its own word, where a cluster stands and the other host
+    has power."""
+    hosts = stack_of(host).hosts
+    if stands(layout, host) and all(_powered(layout, each) for each in hosts):
+        _form(layout, host, lambda: _told(layout, host) == set(hosts))
+
+
+def _form(layout: Layout, host: str, formed: Callable[[], bool]) -> None:
+    """Start what is missing of the cluster of a host's stack, and wait until it has `formed`."""
     fencing.start(layout)
-    for each in stack.hosts:
+    for each in stack_of(host).hosts:
         join(layout, each)
     try:
-        wait(lambda: members(layout, stack) == set(stack.hosts), FORMING, "cluster: forming")
+        wait(formed, FORMING, "cluster: forming")
     except LabError as error:
         raise LabError(f"{error}; see {folder(layout, host) / 'pacemaker.log'}") from None
 
 
-def settle(layout: Layout, host: str) -> None:
-    """Return when a host that came back is a member again, where a cluster stands and the other host has power."""
-    inits = [living(layout).machines[each].init for each in stack_of(host).hosts]
-    if stands(layout, host) and all(init and init.alive for init in inits):
-        ensure(layout, host)
+def _powered(layout: Layout, host: str) -> bool:
+    init = living(layout).machines[host].init
+    return bool(init and init.alive)
 
 
 def stands(layout: Layout, host: str) -> bool:
@@ -95,13 +122,15 @@ def join(layout: Layout, host: str) -> None:
 
 def members(layout: Layout, stack: Stack) -> set[str]:
     """Return the hosts that the cluster has online, as the first host that answers tells; empty if none does."""
-    for host in stack.hosts:
-        try:
-            said = tell(layout, host, "crm_mon", "--output-as=xml", timeout=10.0)
-            return online(said)
-        except LabError:
-            continue
-    return set()
+    return next((found for host in stack.hosts if (found := _told(layout, host)) is not None), set())
+
+
+def _told(layout: Layout, host: str) -> set[str] | None:
+    """Return the hosts that are online by the word of one host; None if its cluster does not answer."""
+    try:
+        return online(tell(layout, host, "crm_mon", "--output-as=xml", timeout=10.0))
+    except LabError:
+        return None
 
 
 def online(status: str) -> set[str]:
@@ -112,6 +141,12 @@ def online(status: str) -> set[str]:
         return set()
     return {node.get("name", "") for node in root.findall("nodes/node")
             if node.get("online") == "true" and node.get("pending") == "false" and node.get("unclean") == "false"}
+
+
+def gone(status: str, host: str) -> bool:
+    """Say whether crm_mon's XML knows nothing of a host that could still be fenced."""
+    found = ET.fromstring(status).find(f"nodes/node[@name='{host}']")
+    return found is None or (found.get("online") == "false" and found.get("unclean") == "false")
 
 
 def running(status: str, resource: str) -> list[str]:

@@ -62,6 +62,7 @@ def power_on(layout: Layout, host: str) -> None:
     from drivers.lab import cluster, lab
 
     if load(layout) is not None:
+        cluster.miss(layout, host)
         lab.power_on(layout, host)
         connect(layout, host)
         cluster.settle(layout, host)

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from drivers.lab import cluster, faults
+from drivers.lab.layout import stack_of
 from drivers.targets._site import Host
 from drivers.targets.libvirt import Libvirt
 from harness.errors import VirtmarkError
@@ -36,6 +38,16 @@ def test_a_guest_comes_back_on_the_other_host_with_what_it_had_on_disk():
         assert not target.whereabouts(guest)
     finally:
         target.close()
+
+
+def test_a_host_that_is_back_at_once_is_not_fenced_for_having_been_away():
+    layout = need("hA", "hB")
+    cluster.ensure(layout, "hA")
+    faults.power_off(layout, "hB")
+    faults.power_on(layout, "hB")
+    assert cluster.members(layout, stack_of("hA")) == {"hA", "hB"}
+    time.sleep(3 * cluster.TOKEN / 1000)    # a cluster that misses it only now would have turned it off by then
+    assert cluster.members(layout, stack_of("hA")) == {"hA", "hB"}
 
 
 def _await(guest):

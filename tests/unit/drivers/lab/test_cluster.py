@@ -106,3 +106,14 @@ def test_the_power_switch_turns_off_hosts_only(tmp_path):
     assert fencing.answer(layout, "off client\n").startswith("error")
     assert fencing.answer(layout, "off hA\n").startswith("error"), "there is no lab"
     assert fencing.answer(layout, "list\n") == ""
+
+
+@pytest.mark.parametrize(("second", "gone"), [
+    (UP, False), ('online="true" pending="true" unclean="false"', False),
+    ('online="false" pending="false" unclean="true"', False), ('online="false" pending="false" unclean="false"', True)])
+def test_a_host_is_gone_once_it_is_missed_and_fenced(second, gone):
+    assert cluster.gone(STATUS.format(quorum="true", second=second), "hB") is gone
+
+
+def test_a_host_that_the_cluster_never_knew_is_gone():
+    assert cluster.gone(STATUS.format(quorum="true", second=UP), "hC")
