@@ -97,6 +97,9 @@ def _measured(form: type[Format], tool: str, path: Path, data: bytes, params: Ma
         made = form.read(text, params)
     except ToolError as error:
         raise InputError(f"{path}: {error}; expected: {form.EXPECTED}") from None
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {error}".replace("\n", " ")[:120]
+        raise InputError(f"{path}: {tool}: is laid out in no known way ({said}); expected: {form.EXPECTED}") from None
     for each in made:
         each.params.update({key: value for key, value in params.items() if key not in form.OPTIONS})
     seen: set[tuple[str, str]] = set()

@@ -93,7 +93,7 @@ def show(value: float, unit: str, digits: int = 4) -> str:
     if unit == "1":
         return f"{value * 100:.{digits}g} %"
     if unit == "points":
-        return f"{value:.{digits}g} points"
+        return f"{value:.{digits}g} points" if abs(value) < 10**digits else f"{value:.0f} points"
     if unit == "s":
         steps = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
         scale, name = next(((f, u) for u, f in steps if abs(value) >= f), (1e-9, "ns"))

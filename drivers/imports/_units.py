@@ -50,13 +50,15 @@ def samples(what: str, unit: str, values: Sequence[float], **labels: str) -> lis
     return made
 
 
-def in_units(values: Sequence[float], unit: str, better: str = "") -> list[Series]:
+def in_units(values: Sequence[float], unit: str, said: str = "", otherwise: str = "") -> list[Series]:
     """Return numbers in the unit a tool wrote as series in base units.
 
-    An unknown unit stays as it is, in points; `better` is "higher" or "lower" where that is known. Only with it do such
-    numbers reach an indicator. The same holds for a known unit whose usual direction `better` contradicts (errors/s).
+    An unknown unit stays as it is, in points. Such numbers reach an indicator only where it is known which way is good:
+    `said` ("higher", "lower") is what the file says, `otherwise` what the user says of units that tell nothing. A known
+    unit whose usual direction the file contradicts (errors/s) is treated like an unknown one.
     """
     what, base, factor, usual = UNITS.get(unit) or FOLDED.get(unit.lower()) or ("number", OWN, 1.0, "")
-    if what == "number" or better not in ("", usual):
+    if what == "number" or said not in ("", usual):
+        better = said or otherwise
         return samples("number", OWN, values, own=unit, **({"better": better} if better else {}))
     return samples(what, base, [value * factor for value in values])

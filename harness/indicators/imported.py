@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness import stats
-from harness.indicators.base import Applies, Indicator, Method, given, pick, single, value
+from harness.indicators import percentiles
+from harness.indicators.base import Applies, Gate, Indicator, Method, given, pick, single, value
 from harness.model import Step, StepResult
-from harness.stats.records import Direction
+from harness.stats.records import Check, Direction, StatsPolicy
 
 UP, DOWN = Direction.HIGHER_IS_BETTER, Direction.LOWER_IS_BETTER
 
@@ -25,16 +26,27 @@ def gives(what: str) -> Applies:
     return test
 
 
-def step_of(metric: str) -> Callable[[Sequence[StepResult]], float]:
+def step_of(metric: str, part: str) -> Callable[[Sequence[StepResult]], float]:
     """Return how coarse the tool's numbers are, where it says so: the largest step among the results."""
     return lambda results: max((float(series.labels.get("resolution", 0)) for result in results
-                                for series in pick(result, metric) if series.labels["part"] != "sample"), default=0.0)
+                                for series in pick(result, metric, part=part)), default=0.0)
 
 
-def scored(what: str, part: str = "score", **labels: str) -> Method:
+def sampled(p: int) -> Gate:
+    """Return the gate on a percentile: operations enough for it in the smallest file that counts them."""
+
+    def gate(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check, ...]:
+        counts = [float(series.labels["count"]) for result in results
+                  for series in pick(result, "imported.time", part=f"p{p}") if "count" in series.labels]
+        return percentiles.tail(counts, p / 100) if counts else ()
+
+    return gate
+
+
+def scored(what: str, part: str = "score", gates: Sequence[Gate] = (), **labels: str) -> Method:
     """Return how a number of a file is scored: it is taken as it stands."""
     metric = f"imported.{what}"
-    return Method(score=value(metric, part=part, **labels), resolution=step_of(metric))
+    return Method(score=value(metric, part=part, **labels), resolution=step_of(metric, part), gates=gates)
 
 
 SHARE = Method(score=value("imported.failures", part="score"), estimator=stats.mean_ci)
@@ -44,7 +56,7 @@ INDICATORS: tuple[Indicator, ...] = (
     single(scored("time"), id="GEN-01", name="Time per operation", name_zh="单次操作时间", unit="s", direction=DOWN,
            **COMMON, applies=gives("time"), source=BY,
            definition="Time of one operation of a benchmark: the median of the repetitions in one file."),
-    *(single(scored("time", f"p{p}"), id=f"GEN-01.p{p}", name=f"Time per operation, {p}th percentile",
+    *(single(scored("time", f"p{p}", (sampled(p),)), id=f"GEN-01.p{p}", name=f"Time per operation, {p}th percentile",
              name_zh=f"单次操作时间（P{p}）", unit="s", direction=DOWN, **COMMON, applies=gives(f"time.p{p}"),
              source=BY,
              definition=f"The {p}th percentile of the time of one operation, as the tool gives it.") for p in (95, 99)),
