@@ -87,7 +87,7 @@ SERIES = _columns("""
     labels   | json  |            | what tells series of one metric apart
     unit     | text  |            | unit of value: s, B, B/s, 1/s, 1, ...
     number   | whole | 1          | place of the value in its series, from 0
-    at       | real  | s          | when, since the step began; null if the series has no times
+    since    | real  | s          | when, since the step began; null if the series has no times
     weight   | real  | 1          | how many observations the value stands for; null: one
     value    | real  | see `unit` | the value
 """)

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from analysis import quantity
 from analysis.rows import Material, Row
 from harness.indicators import catalogue
 from harness.model import Verdict
@@ -44,14 +45,14 @@ def _family(indicator: str, unit: str, rows: Sequence[Labelled]) -> Iterator[str
 
 
 def _family_of(name: str, unit: str, help_: str, samples: Iterable[tuple[str, float]]) -> Iterator[str]:
-    kept = list(samples)
+    kept = dict(samples)  # what two requirements share stands once
     if not kept:
         return
     yield f"# TYPE {name} gauge"
     if unit:
         yield f"# UNIT {name} {unit}"
     yield f"# HELP {name} {_escaped(help_)}"
-    yield from (f"{name}{{{labels}}} {_number(value)}" for labels, value in kept)
+    yield from (f"{name}{{{labels}}} {_number(value)}" for labels, value in kept.items())
 
 
 def _verdicts(rows: Sequence[Labelled]) -> Iterator[str]:
@@ -60,10 +61,8 @@ def _verdicts(rows: Sequence[Labelled]) -> Iterator[str]:
     if rows:
         yield f"# TYPE {name} stateset"
         yield f"# HELP {name} Verdict of a finding."
-    for run, row in rows:
-        for verdict in Verdict:
-            state = _labels(run, row, indicator=row.indicator, **{name: verdict.name})
-            yield f"{name}{{{state}}} {int(row.verdict is verdict)}"
+    for labels, found in {_labels(run, row, indicator=row.indicator): row.verdict for run, row in rows}.items():
+        yield from (f'{name}{{{labels},{name}="{verdict.name}"}} {int(found is verdict)}' for verdict in Verdict)
 
 
 def _info(runs: Sequence[tuple[str, Material]]) -> Iterator[str]:
@@ -86,7 +85,8 @@ def named(indicator: str, unit: str) -> str:
 
 
 def _labels(run: str, row: Row, **more: str) -> str:
-    requirement = {"source": row.source} if row.source else {}
+    asked = quantity.requirement(row.op, row.limits, row.unit) if row.limits else ""
+    requirement = {"requirement": f"{asked} ({row.source})" if row.source else asked} if asked else {}
     return _pairs(run=run, target=row.party.target, point=row.point, **requirement, **more)
 
 
