@@ -54,8 +54,10 @@ def formats() -> dict[str, str]:
 
 
 def load(tool: str, files: Sequence[Path], *, target: str = "imported", version: str = "",
-         params: Mapping[str, Value] | None = None) -> Imported:
+         params: Mapping[str, Value] | None = None, about: Mapping[str, str] | None = None) -> Imported:
     """Read the files of a tool; `params` adds what they cannot say, such as path = "cross-host".
+
+    `about` says what was measured: facts of the target, such as vendor, product, version.
 
     InputError names the file, what is wrong with it and what is expected.
     """
@@ -71,6 +73,7 @@ def load(tool: str, files: Sequence[Path], *, target: str = "imported", version:
     facts["guest"][f"tool.{tool}"] = ", ".join(sorted({each.load.version for each in read}))
     for key, value in _facts(read):
         facts["target" if key in TARGET_FACTS else "guest"][key] = value
+    facts["target"] |= about or {}
     steps = list(_steps(read, target))
     plan = Plan(campaign=f"imported-{_digest(read)}", scenario=_scenario(tool, read), target=target, seed=0,
                 steps=tuple(steps))

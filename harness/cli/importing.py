@@ -8,6 +8,9 @@ import click
 
 from harness.errors import InputError
 
+EXAMPLES = {"--set": "path=cross-host", "--fact": "vendor=Acme"}
+FACTS = ("vendor", "product", "version", "accelerator", "commit")
+
 
 @click.command("import")
 @click.argument("tool", metavar="TOOL")
@@ -16,8 +19,11 @@ from harness.errors import InputError
 @click.option("--target", default="imported", show_default=True, metavar="NAME", help="What the target is called.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="A parameter of the workload that the files cannot tell, such as path=cross-host.")
+@click.option("--fact", "facts", multiple=True, metavar="KEY=VALUE",
+              help="What was measured: vendor, product, version, accelerator, commit.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("results"), show_default=True)
-def read(tool: str, files: tuple[Path, ...], *, target: str, settings: tuple[str, ...], out: Path) -> None:
+def read(tool: str, files: tuple[Path, ...], *, target: str, settings: tuple[str, ...], facts: tuple[str, ...],
+         out: Path) -> None:
     """Turn FILEs that TOOL wrote into a run; files of one load are its rounds, in order.
 
     TOOLs are listed by `virtmark list imports`.
@@ -27,7 +33,8 @@ def read(tool: str, files: tuple[Path, ...], *, target: str, settings: tuple[str
     from drivers import imported
     from harness import store
 
-    taken = imported.load(tool, files, target=target, version=metadata.version("virtmark"), params=_params(settings))
+    taken = imported.load(tool, files, target=target, version=metadata.version("virtmark"),
+                          params=_pairs("--set", settings), about=_known(_pairs("--fact", facts)))
     folder = out / target / taken.run.plan.campaign
     store.create(folder, taken.run, {"imported": tool})
     for path, data in taken.raw.items():
@@ -43,14 +50,20 @@ def read(tool: str, files: tuple[Path, ...], *, target: str, settings: tuple[str
                    f"lower): {', '.join(taken.unscored)}", err=True)
 
 
-def _params(settings: tuple[str, ...]) -> dict[str, str | int | float | bool]:
-    pairs: dict[str, str | int | float | bool] = {}
+def _pairs(option: str, settings: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not (key and equals):
-            raise InputError(f"--set: {setting!r} is no KEY=VALUE; write, say, path=cross-host")
+            raise InputError(f"{option}: {setting!r} is no KEY=VALUE; write, say, {EXAMPLES[option]}")
         pairs[key] = value
     return pairs
+
+
+def _known(facts: dict[str, str]) -> dict[str, str]:
+    if unknown := sorted(facts.keys() - set(FACTS)):
+        raise InputError(f"--fact: {unknown[0]!r} is unknown; allowed: {', '.join(FACTS)}")
+    return facts
 
 
 COMMANDS = {"import": read}

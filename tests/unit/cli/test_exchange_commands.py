@@ -49,6 +49,18 @@ def test_what_no_indicator_takes_is_told(tmp_path, capsys):
     assert "coremark Coremark Score" in said.err
 
 
+def test_facts_say_what_was_measured(tmp_path, capsys):
+    argv = ["import", "hyperfine", str(DATA / "hyperfine/round-1.json"), "--out", str(tmp_path)]
+    assert main([*argv, "--fact", "vendor=Acme", "--fact", "version=2"]) == 0
+    run = store.load(Path(capsys.readouterr().out.strip()))
+    assert {key: run.facts["target"][key] for key in ("vendor", "product", "version")} == {
+        "vendor": "Acme", "product": "imported", "version": "2"}
+    assert main([*argv, "--fact", "colour=red"]) == 2
+    assert "--fact: 'colour' is unknown; allowed: vendor" in capsys.readouterr().err
+    assert main([*argv, "--set", "path"]) == 2
+    assert "--set: 'path' is no KEY=VALUE" in capsys.readouterr().err
+
+
 def test_formats_are_listed(capsys):
     assert main(["list", "imports"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
