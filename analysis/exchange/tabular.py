@@ -7,8 +7,8 @@ findings.csv of a report is), null is an empty field, text is always in quotes.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,34 +58,36 @@ def _batch(pa: Any, shape: Any, held: list[tuple[Any, ...]]) -> Any:
                                                                                  strict=True)], schema=shape)
 
 
-def parquet(table: str, cells: Iterable[tuple[Any, ...]], path: Path) -> None:
-    """Write a table as Parquet, compressed by zstd."""
+def _parquet(table: str, path: Path) -> Any:
     arrow()
     import pyarrow.parquet as pq
 
-    with pq.ParquetWriter(path, schema(table), compression="zstd") as writer:
+    return pq.ParquetWriter(path, schema(table), compression="zstd")
+
+
+def _csv(table: str, path: Path) -> Any:
+    arrow()
+    from pyarrow import csv
+
+    return csv.CSVWriter(path, schema(table), write_options=csv.WriteOptions(quoting_style="needed"))
+
+
+WRITERS: Mapping[str, Callable[[str, Path], Any]] = {"csv": _csv, "parquet": _parquet}
+
+
+@contextmanager
+def writing(form: str, table: str, path: Path) -> Iterator[Callable[[Iterable[tuple[Any, ...]]], None]]:
+    """Yield what writes rows of a table to `path`, again and again: as Parquet (zstd), or CSV with a heading."""
+
+    def write(cells: Iterable[tuple[Any, ...]]) -> None:
         for batch in batches(table, cells):
             writer.write_batch(batch)
 
-
-def csv(table: str, cells: Iterable[tuple[Any, ...]], path: Path) -> None:
-    """Write a table as CSV with a heading; times are in UTC."""
-    arrow()
-    from pyarrow import csv as writers
-
-    with writers.CSVWriter(path, schema(table), write_options=writers.WriteOptions(quoting_style="needed")) as writer:
-        for batch in batches(table, cells):
-            writer.write_batch(batch)
+    with WRITERS[form](table, path) as writer:
+        yield write
 
 
-def text(found: pa.Table) -> str:
-    """Return any table as CSV with a heading."""
-    arrow()
-    from pyarrow import csv as writers
-
-    sink = io.BytesIO()
-    writers.write_csv(found, sink)
-    return sink.getvalue().decode()
-
-
-WRITERS: Mapping[str, Any] = {"csv": csv, "parquet": parquet}
+def write(form: str, table: str, cells: Iterable[tuple[Any, ...]], path: Path) -> None:
+    """Write a whole table to `path`."""
+    with writing(form, table, path) as add:
+        add(cells)

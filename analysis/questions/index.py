@@ -125,7 +125,7 @@ def _write(path: Path, table: str, name: str, run: Run, findings: Sequence[Findi
     handle, made = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
     os.close(handle)
     try:
-        tabular.parquet(table, columns.of(table, name, run, findings), Path(made))
+        tabular.write("parquet", table, columns.of(table, name, run, findings), Path(made))
         with open(made, "rb+") as file:
             os.fsync(file.fileno())
         Path(made).replace(path)

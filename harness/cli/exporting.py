@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,23 +45,26 @@ def export(folders: tuple[Path, ...], form: str | None, profiles: tuple[str, ...
         click.echo(text, nl=False)
 
 
-Judged = list[tuple[str, "Run", "list[Finding]"]]
+Judged = Iterator[tuple[str, "Run", "list[Finding]"]]
 
 
 def _judged(folders: Sequence[Path], profiles: Sequence[str]) -> Judged:
-    """Return each run by name with the findings of that run alone."""
+    """Return each run by name with the findings of that run alone; one at a time, since many do not fit into memory."""
     from analysis.exchange import columns
     from harness import profile, store, verdict
 
     required = profile.merge([profile.load(name) for name in profiles])
-    runs = {columns.called(folder): store.load(folder) for folder in folders}
-    if len(runs) < len(folders):
+    named = {columns.called(folder): folder for folder in folders}
+    if len(named) < len(folders):
         raise InputError("export: two of the folders have the same name and parent, and could not be told apart")
-    return [(name, run, verdict.judge([run], required)) for name, run in runs.items()]
+    runs = ((name, store.load(folder)) for name, folder in named.items())
+    return ((name, run, verdict.judge([run], required)) for name, run in runs)
 
 
 def tables(judged: Judged, form: str, out: Path) -> list[Path]:
     """Write the four tables into a folder, at once or not at all."""
+    from contextlib import ExitStack
+
     from analysis.exchange import columns, tabular
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -71,9 +74,12 @@ def tables(judged: Judged, form: str, out: Path) -> list[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
         made = Path(place) / "made"
         made.mkdir()
-        for table in columns.TABLES:
-            rows = (row for name, run, findings in judged for row in columns.of(table, name, run, findings))
-            tabular.WRITERS[form](table, rows, made / f"{table}.{form}")
+        with ExitStack() as open_:
+            writers = {table: open_.enter_context(tabular.writing(form, table, made / f"{table}.{form}"))
+                       for table in columns.TABLES}
+            for name, run, findings in judged:
+                for table, add in writers.items():
+                    add(columns.of(table, name, run, findings))
         made.replace(out)
     return [out / f"{table}.{form}" for table in columns.TABLES]
 
@@ -87,9 +93,12 @@ def _text(judged: Judged, form: str) -> str:
 
 
 def _materials(judged: Judged) -> list[tuple[str, Material]]:
+    """Return what these writers need of each run: plan, facts and findings, without what the steps left."""
+    import msgspec
+
     from analysis import rows
 
-    return [(name, rows.material([run], found)) for name, run, found in judged]
+    return [(name, rows.material([msgspec.structs.replace(run, results=())], found)) for name, run, found in judged]
 
 
 COMMANDS = {"export": export}

@@ -46,7 +46,7 @@ def cells(judged, table):
 @pytest.mark.parametrize("table", columns.TABLES)
 def test_parquet_gives_back_every_cell(table, judged, tmp_path):
     path, written = tmp_path / "table.parquet", cells(judged, table)
-    tabular.parquet(table, written, path)
+    tabular.write("parquet", table, written, path)
     read = pyarrow.parquet.read_table(path)
     assert list(zip(*(column.to_pylist() for column in read.columns), strict=True)) == written
     assert [(field.name, field.metadata[b"unit"].decode()) for field in read.schema] == [
@@ -56,7 +56,7 @@ def test_parquet_gives_back_every_cell(table, judged, tmp_path):
 @pytest.mark.parametrize("table", columns.TABLES)
 def test_csv_gives_back_every_cell(table, judged, tmp_path):
     path, written = tmp_path / "table.csv", cells(judged, table)
-    tabular.csv(table, written, path)
+    tabular.write("csv", table, written, path)
     read = pyarrow.csv.read_csv(
         path, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(column_types=tabular.schema(table), strings_can_be_null=True,
@@ -66,7 +66,7 @@ def test_csv_gives_back_every_cell(table, judged, tmp_path):
 
 @pytest.mark.parametrize("table", columns.TABLES)
 def test_a_table_of_nothing_has_its_columns(table, tmp_path):
-    tabular.parquet(table, [], tmp_path / "none.parquet")
+    tabular.write("parquet", table, [], tmp_path / "none.parquet")
     assert pyarrow.parquet.read_schema(tmp_path / "none.parquet").names == [
         column.name for column in columns.TABLES[table]]
 

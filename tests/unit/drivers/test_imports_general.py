@@ -322,6 +322,16 @@ def test_a_file_that_was_cut_or_garbled_is_refused_in_one_line_or_read(tool, dat
     assert "\n" not in said
 
 
+@pytest.mark.parametrize("tool", imported.formats())
+@pytest.mark.parametrize("content", [b"", b"hello\n", b"\x00\xff", b"{}", b"[]", b"<a/>", b'{"results": 1}', b"[1]"])
+def test_what_is_no_output_of_a_tool_is_refused_with_what_is_expected(tool, content, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    said = refused(tool, path)
+    assert said.startswith(f"{path}: ")
+    assert imported.formats()[tool] in said or "is expected" in said
+
+
 def test_every_format_says_what_it_expects():
     listed = imported.formats()
     assert listed.keys() >= {"fio", "iperf3", "sysbench", *FILES}
