@@ -38,11 +38,15 @@ def export(folders: tuple[Path, ...], form: str | None, profiles: tuple[str, ...
             click.echo(path)
         return
     text = _text(judged, form)
-    if out:
-        out.write_text(text, encoding="utf-8")
-        click.echo(out)
-    else:
+    if not out:
         click.echo(text, nl=False)
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{out}: {error.strerror}; a file is written") from None
+    click.echo(out)
 
 
 Judged = Iterator[tuple[str, "Run", "list[Finding]"]]

@@ -93,6 +93,8 @@ def test_texts_go_to_a_file_or_to_stdout(form, folder, tmp_path, capsys):
     assert main(["export", str(folder), "--format", form, "-o", str(tmp_path / "file")]) == 0
     assert (tmp_path / "file").read_text() == text
     assert "MEM-01" in text
+    assert main(["export", str(folder), "--format", form, "-o", str(tmp_path)]) == 2
+    assert f"{tmp_path}: Is a directory" in capsys.readouterr().err
 
 
 def test_an_export_without_a_format_or_of_one_run_twice_is_refused(folder, tmp_path, capsys):
