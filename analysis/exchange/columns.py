@@ -7,6 +7,7 @@ test. Numbers are in base units; what does not exist is null, never 0 or "". A r
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -135,7 +136,7 @@ Cells = Iterator[tuple[Any, ...]]
 
 def called(folder: Path) -> str:
     """Return what a run is called: target and folder, so that it does not depend on where one looks from."""
-    return "/".join(folder.resolve().parts[-2:])
+    return "/".join(os.path.abspath(folder).split(os.sep)[-2:])
 
 
 def of_run(name: str, run: Run) -> Cells:

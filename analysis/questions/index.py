@@ -17,7 +17,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache as once
 from pathlib import Path
@@ -25,13 +25,13 @@ from pathlib import Path
 import analysis
 import harness
 from analysis.exchange import columns, tabular
+from analysis.questions import packs
 from harness import store, verdict
 from harness.errors import InputError
-from harness.model import Finding, Run
 from harness.profile import Profile
 
-SETTLED = 0.1  # s: a file that was written to more lately than this may change again without its times showing it
-KEPT = 3600.0  # s: for so long what is superseded stays, since another process may be about to read it
+SETTLED = 0.1        # s: a file that was written to more lately than this may change again without its times showing it
+ABANDONED = 86400.0  # s: after that a folder of one question belongs to a process that was killed
 Step = Callable[[], None]
 
 
@@ -55,7 +55,7 @@ def aside(cache: Path) -> Iterator[Path]:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         for path in cache.glob(".aside-*"):
-            if time.time() - path.stat().st_mtime > 24 * KEPT:
+            if time.time() - path.stat().st_mtime > ABANDONED:
                 shutil.rmtree(path, ignore_errors=True)
         private = Path(tempfile.mkdtemp(prefix=".aside-", dir=cache))
     except OSError as error:
@@ -87,7 +87,8 @@ def index(folders: Sequence[Path], tables: Sequence[str], cache: Path, private: 
             for table, path in files.items():
                 found.files[table].append(path)
         step()
-    return Indexed(found.files, found.left_out, made)
+    packed = {table: packs.packed(table, files, cache) for table, files in found.files.items()}
+    return Indexed(packed, found.left_out, made)
 
 
 def _unique(folders: Iterable[Path]) -> None:
@@ -103,55 +104,33 @@ def _run(folder: Path, tables: Sequence[str], cache: Path, private: Path, profil
          about: str) -> tuple[dict[str, Path], bool]:
     """Return the files of one run, and whether any had to be made."""
     state = _state(folder)
-    home = cache / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
+    home = cache / hashlib.sha256(os.path.abspath(folder).encode()).hexdigest()[:24]
     names = {table: f"{table}-{_key(folder, state, about if table == 'findings' else '')}.parquet" for table in tables}
-    missing = [table for table in tables if not (home / names[table]).exists()]
+    files = {table: home / name for table, name in names.items()}
+    missing = [table for table, file in files.items() if not os.path.exists(file)]
     if not missing:
-        return {table: home / names[table] for table in tables}, False
+        return files, False
     run = store.load(folder, lambda text: None)
     lasting = _state(folder) == state and time.time() - max(times for each in state for times in each[:2]) > SETTLED
     target = home if lasting else private / home.name
     target.mkdir(parents=True, exist_ok=True)
     findings = verdict.judge([run], profile) if "findings" in missing else []
     for table in missing:
-        _write(target / names[table], table, columns.called(folder), run, findings)
+        with packs.landing(target / names[table]) as made:
+            tabular.write("parquet", table, columns.of(table, columns.called(folder), run, findings), made)
     if lasting:
-        _sweep(home, set(names.values()))
-    return {table: (target if table in missing else home) / names[table] for table in tables}, True
-
-
-def _write(path: Path, table: str, name: str, run: Run, findings: Sequence[Finding]) -> None:
-    """Write a file under another name, sync it, and give it its own."""
-    handle, made = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-    os.close(handle)
-    try:
-        tabular.write("parquet", table, columns.of(table, name, run, findings), Path(made))
-        with open(made, "rb+") as file:
-            os.fsync(file.fileno())
-        Path(made).replace(path)
-    except BaseException:
-        Path(made).unlink(missing_ok=True)
-        raise
-
-
-def _sweep(home: Path, fresh: set[str]) -> None:
-    """Remove what was superseded an hour ago or earlier, and what killed processes left."""
-    stems = {name.rpartition("-")[0] for name in fresh}
-    for path in home.iterdir():
-        stale = path.name.endswith(".part") or (path.name.rpartition("-")[0] in stems and path.name not in fresh)
-        with suppress(OSError):
-            if stale and time.time() - path.stat().st_mtime > KEPT:
-                path.unlink()
+        packs.sweep(home, set(tables), set(names.values()))
+    return files | {table: target / names[table] for table in missing}, True
 
 
 def _state(folder: Path) -> tuple[tuple[float, float, int, int], ...]:
     """Return times, size and identity of the files that a run is read from."""
-    return tuple(_stat(folder / name) for name in (store.RUN, store.STEPS))
+    return tuple(_stat(os.path.join(folder, name)) for name in (store.RUN, store.STEPS))
 
 
-def _stat(path: Path) -> tuple[float, float, int, int]:
+def _stat(path: str) -> tuple[float, float, int, int]:
     try:
-        found = path.stat()
+        found = os.stat(path)
     except FileNotFoundError:
         return (0.0, 0.0, -1, 0)
     except OSError as error:

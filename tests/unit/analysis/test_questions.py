@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from analysis.exchange import columns
-from analysis.questions import engine, index
+from analysis.questions import engine, index, packs
 from harness import profile, store, verdict
 from harness.errors import InputError
 from tests.support.simulated import measured
@@ -171,6 +171,30 @@ def test_what_was_superseded_goes_after_its_time(runs, tmp_path):
     answer("SELECT * FROM steps", runs[:1], cache)
     assert not first.exists()
     assert not left.exists()
+
+
+def test_many_small_files_are_read_as_few_and_say_the_same(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "SETTLED", 0.0)
+    cache, sql = tmp_path / "cache", "SELECT run, count(*) AS n, sum(value) AS s FROM series GROUP BY ALL ORDER BY run"
+    folders = [Path(shutil.copytree(made[0], tmp_path / "many" / f"{number:03d}")) for number in range(96)]
+    rows, found = ask(sql, folders, cache)
+    assert found.made == 96
+    assert packs.BUCKETS <= len(found.files["series"]) < 48
+    assert [row["run"] for row in rows] == [f"many/{number:03d}" for number in range(96)]
+    monkeypatch.setattr(packs, "FEWEST", 1000)
+    assert ask(sql, folders, cache)[0] == rows
+    assert len(ask(sql, folders, cache)[1].files["series"]) == 96
+
+
+def test_a_new_run_makes_one_pack_new(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "SETTLED", 0.0)
+    monkeypatch.setattr(packs, "FEWEST", 1)
+    cache = tmp_path / "cache"
+    folders = [Path(shutil.copytree(made[0], tmp_path / "many" / f"{number:03d}")) for number in range(40)]
+    before = set(ask("SELECT * FROM runs", folders[:-1], cache)[1].files["runs"])
+    after = set(ask("SELECT * FROM runs", folders, cache)[1].files["runs"])
+    assert len(after - before) == 1
+    assert len(answer("SELECT * FROM runs", folders, cache)) == 40
 
 
 def test_a_broken_run_is_left_out_and_told(runs, tmp_path):
