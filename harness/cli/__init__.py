@@ -23,11 +23,11 @@ COMMANDS = {
     "run": ("running", "Measure: carry out scenarios on targets; one run folder for each."),
     "clean": ("running", "Remove what earlier, killed runs left on a target."),
     "import": ("importing", "Turn files of other tools into a run."),
+    "export": ("exporting", "Runs and findings for other programs: CSV, Parquet, OpenMetrics, JUnit, benchstat."),
+    "query": ("asking", "SQL over a folder of runs."),
     "judge": ("judging", "Findings of run folders against a profile."),
     "attest": ("judging", "The questionnaire for clauses that no measurement can answer."),
     "report": ("judging", "HTML report, charts, findings.json and findings.csv."),
-    "export": ("exporting", "Runs and findings for other programs: CSV, Parquet, OpenMetrics, JUnit, benchstat."),
-    "query": ("asking", "SQL over a folder of runs."),
     "bundle": ("bundling", "Runs, profiles, findings and report in one file, with hashes and a signature."),
     "verify": ("bundling", "Check a bundle, byte by byte, and derive its findings again."),
 }
