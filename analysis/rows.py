@@ -129,7 +129,7 @@ def clean(text: object) -> str:
 def natural(text: str) -> tuple[tuple[int, float, str], ...]:
     """Return a sort key that puts depth=4 before depth=32."""
     parts = re.findall(r"\d+(?:\.\d+)?|[^\d]+", text)
-    return tuple((0, float(part), "") if part[0].isdigit() else (1, 0.0, part) for part in parts)
+    return tuple((0, float(part), "") if part[0].isdecimal() else (1, 0.0, part) for part in parts)
 
 
 def names(indicator: str) -> Name:

@@ -51,7 +51,7 @@ class Stream(Record, frozen=True, kw_only=True):
 
     def parse(self, text: str) -> list[Series]:
         """Return bandwidth in B/s summed over the processes: read, written, and both together."""
-        rows = re.findall(r"memory rate: ([\d.]+) MB read/sec, ([\d.]+) MB write/sec", _ended(text))
+        rows = re.findall(r"memory rate: ([\d.]+) MB read/sec, ([\d.]+) MB write/sec", ended(text))
         if len(rows) != self.threads:
             short = " (its own run was too short)" if "too short" in text else ""
             raise ToolError(f"{TOOL}: {len(rows)} of {self.threads} processes gave a memory rate{short}; "
@@ -64,13 +64,13 @@ class Stream(Record, frozen=True, kw_only=True):
 def _row(text: str, stressor: str) -> tuple[float, float]:
     """Return operations and operations per second of real time from the table of metrics."""
     number = r"\s+([\d.]+)"
-    row = re.search(rf"\]\s+{stressor}{number * 6}", _ended(text))
+    row = re.search(rf"\]\s+{stressor}{number * 6}", ended(text))
     if not row:
         raise ToolError(f"{TOOL}: printed no metrics of {stressor!r}; it said {complaint(text)!r}")
     return float(row[1]), float(row[5])
 
 
-def _ended(text: str) -> str:
+def ended(text: str) -> str:
     """Return `text`, or raise if it does not say that the run came to its end, and well."""
     if "unsuccessful run" in text or "run completed in" not in text:
         raise ToolError(f"{TOOL}: the run did not come to its end, or not well; it said {complaint(text)!r}")

@@ -16,13 +16,15 @@ from harness.errors import VirtmarkError
 
 COMMANDS = {
     "doctor": ("looking", "What can run here; for each missing part, the command that installs it."),
-    "list": ("looking", "What there is: indicators, scenarios, targets, profiles, workloads."),
+    "list": ("looking", "What there is: indicators, scenarios, targets, profiles, workloads, imports."),
     "schema": ("looking", "JSON Schema of the files a user writes."),
     "lab": ("labs", "The embedded two-host lab: up, down, status."),
     "plan": ("running", "The exact steps, in order, with an estimate of time; touches nothing."),
     "run": ("running", "Measure: carry out scenarios on targets; one run folder for each."),
     "clean": ("running", "Remove what earlier, killed runs left on a target."),
     "import": ("importing", "Turn files of other tools into a run."),
+    "export": ("exporting", "Runs and findings for other programs: CSV, Parquet, OpenMetrics, JUnit, benchstat."),
+    "query": ("asking", "SQL over a folder of runs."),
     "judge": ("judging", "Findings of run folders against a profile."),
     "attest": ("judging", "The questionnaire for clauses that no measurement can answer."),
     "report": ("judging", "HTML report, charts, findings.json and findings.csv."),

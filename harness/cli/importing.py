@@ -8,6 +8,9 @@ import click
 
 from harness.errors import InputError
 
+EXAMPLES = {"--set": "path=cross-host", "--fact": "vendor=Acme"}
+FACTS = ("vendor", "product", "version", "accelerator", "commit")
+
 
 @click.command("import")
 @click.argument("tool", metavar="TOOL")
@@ -16,15 +19,22 @@ from harness.errors import InputError
 @click.option("--target", default="imported", show_default=True, metavar="NAME", help="What the target is called.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="A parameter of the workload that the files cannot tell, such as path=cross-host.")
+@click.option("--fact", "facts", multiple=True, metavar="KEY=VALUE",
+              help="What was measured: vendor, product, version, accelerator, commit.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("results"), show_default=True)
-def read(tool: str, files: tuple[Path, ...], *, target: str, settings: tuple[str, ...], out: Path) -> None:
-    """Turn FILEs that TOOL (fio, iperf3, sysbench) wrote into a run; files of one load are its rounds, in order."""
+def read(tool: str, files: tuple[Path, ...], *, target: str, settings: tuple[str, ...], facts: tuple[str, ...],
+         out: Path) -> None:
+    """Turn FILEs that TOOL wrote into a run; files of one load are its rounds, in order.
+
+    TOOLs are listed by `virtmark list imports`.
+    """
     from importlib import metadata
 
     from drivers import imported
     from harness import store
 
-    taken = imported.load(tool, files, target=target, version=metadata.version("virtmark"), params=_params(settings))
+    taken = imported.load(tool, files, target=target, version=metadata.version("virtmark"),
+                          params=_pairs("--set", settings), about=_known(_pairs("--fact", facts)))
     folder = out / target / taken.run.plan.campaign
     store.create(folder, taken.run, {"imported": tool})
     for path, data in taken.raw.items():
@@ -35,16 +45,25 @@ def read(tool: str, files: tuple[Path, ...], *, target: str, settings: tuple[str
         for result in taken.run.results:
             journal.append(result)
     click.echo(folder)
+    if taken.unscored:
+        click.echo(f"kept, but no indicator takes them, since nothing says which way is good (--set better=higher or "
+                   f"lower): {', '.join(taken.unscored)}", err=True)
 
 
-def _params(settings: tuple[str, ...]) -> dict[str, str | int | float | bool]:
-    pairs: dict[str, str | int | float | bool] = {}
+def _pairs(option: str, settings: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not (key and equals):
-            raise InputError(f"--set: {setting!r} is no KEY=VALUE; write, say, path=cross-host")
+            raise InputError(f"{option}: {setting!r} is no KEY=VALUE; write, say, {EXAMPLES[option]}")
         pairs[key] = value
     return pairs
+
+
+def _known(facts: dict[str, str]) -> dict[str, str]:
+    if unknown := sorted(facts.keys() - set(FACTS)):
+        raise InputError(f"--fact: {unknown[0]!r} is unknown; allowed: {', '.join(FACTS)}")
+    return facts
 
 
 COMMANDS = {"import": read}

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = ("harness", "drivers", "analysis", "scenarios")
 MODULES = {
     "libvirt": ("libvirt", "libvirt_qemu"), "docker": ("docker",), "kubernetes": ("kubernetes",), "load": ("locust",),
-    "pdf": ("weasyprint",),
+    "pdf": ("weasyprint",), "query": ("duckdb", "pyarrow"),
 }
 TIMEOUT = 30.0
 TIME_ERROR = 5  # what adjtimex(2) answers when the clock is not synchronised

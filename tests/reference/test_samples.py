@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from drivers import imported
 from drivers.tools.reading import document
+from harness import verdict
 from harness.errors import InputError, ToolError
 from harness.indicators.percentiles import merged
 from harness.stats import hist_quantile
@@ -83,3 +85,44 @@ def test_json_of_another_tool_lacks_what_is_asked_for():
     read = document((SAMPLES / "produced" / "query-migrate-tcg.json").read_text(), "fio")
     with pytest.raises(ToolError, match="fio: jobs: is missing in its JSON"):
         read.number("jobs", 0, "read", "iops")
+
+
+def scores(made, indicator):
+    return {finding.point.rpartition("-")[0]: finding.scores for finding in verdict.judge([made.run])
+            if finding.indicator == indicator}
+
+
+def test_an_old_stress_ng_is_read():
+    made = imported.load("stress-ng", [SAMPLES / "tools" / "pkb-stress_ng_output.txt"])
+    assert scores(made, "GEN-02") == {"context": (4485.82,)}
+
+
+def test_locust_of_somebody_else_is_read_but_its_history_is_refused():
+    made = imported.load("locust", [SAMPLES / "produced" / "lf_fast.10_stats.csv"])
+    assert scores(made, "GEN-01.p99") == {"GET": (0.006,)}
+    assert scores(made, "GEN-02") == {"GET": pytest.approx((3449.108,))}
+    with pytest.raises(InputError, match="column 'Request Count' is missing"):
+        imported.load("locust", [SAMPLES / "produced" / "lf_fast.10_stats_history.csv"])
+
+
+def test_times_of_commands_that_failed_are_refused():
+    with pytest.raises(InputError, match="'avocado --version' ended with code 1 in 10 of 10 runs"):
+        imported.load("hyperfine", [SAMPLES / "produced" / "hyperfine.json"])
+
+
+@pytest.mark.parametrize("name", ["new", "old", "units", "zero", "smallSample", "issue19565", "issue19634"])
+def test_files_of_benchstats_own_tests_are_read(name):
+    path = SAMPLES / "benchstat" / f"{name}.txt"
+    lines = [line.split() for line in path.read_text().splitlines() if line.startswith("Benchmark")]
+    wanted = [float(value) for words in lines for value in words[2::2]]
+    results = imported.load("benchstat", [path]).run.results
+    # A score stands beside the samples that it is the median of, or alone for the only one.
+    assert sum(len(result.series[-1].values) for result in results) == len(wanted) > 0
+
+
+def test_the_median_of_a_go_benchmark_is_benchstats():
+    made = imported.load("benchstat", [SAMPLES / "benchstat" / "old.txt"])
+    lines = [line.split() for line in (SAMPLES / "benchstat" / "old.txt").read_text().splitlines()
+             if line.startswith("BenchmarkEncode/format=gob")]
+    assert scores(made, "GEN-01")["Encode-format-gob-48"] == pytest.approx(
+        (median(float(words[2]) for words in lines) / 1e9,))

@@ -82,6 +82,7 @@ def test_clean_text_can_be_written_everywhere(text):
 
 @pytest.mark.parametrize(("texts", "expected"), [
     (["d=32", "d=4", "d=1"], ["d=1", "d=4", "d=32"]), (["b", "10", "a", "9"], ["9", "10", "a", "b"]),
+    (["¹", "2", "²"], ["2", "²", "¹"]),
 ])
 def test_natural_order(texts, expected):
     assert sorted(texts, key=rows.natural) == expected

@@ -187,7 +187,7 @@ def test_import_makes_a_run_that_judge_accepts(tmp_path, capsys):
 
 @pytest.mark.parametrize(("tool", "text", "words"), [
     ("fio", "", ["nothing"]), ("fio", "fio: failed to load engine\n", ["failed to load engine"]),
-    ("netperf", "x", ["'netperf' is unknown", "fio, iperf3, sysbench"]),
+    ("netperf", "x", ["'netperf' is unknown", "fio, hyperfine, iperf3, "]),
 ])
 def test_import_refuses_by_cause(tmp_path, capsys, tool, text, words):
     path = tmp_path / "their.json"

@@ -9,7 +9,8 @@ import pytest
 
 from harness.cli import COMMANDS, main, virtmark
 
-HEAVY = {"numpy", "scipy", "matplotlib", "msgspec", "rich", "jinja2", "psutil", "libvirt", "docker"}
+HEAVY = {"numpy", "scipy", "matplotlib", "msgspec", "rich", "jinja2", "psutil", "libvirt", "docker", "duckdb",
+         "pyarrow"}
 
 
 def imported_by(*argv: str) -> set[str]:
