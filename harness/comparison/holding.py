@@ -1,8 +1,8 @@
 """Contenders held against a reference at one cell, and over an area: ratios, letters, ranks, outcomes. Pure.
 
 Ratios are Welch on logs of round scores. Rounds are not paired across targets, even where a campaign interleaved them:
-that costs some width and never coverage, and one test serves ratio, letters and ranks. Holm is over all pairs of a cell,
-not over cells.
+that costs some width and never coverage, and one test serves ratio, letters and ranks. Holm is over all pairs of a
+cell, not over cells.
 """
 
 from __future__ import annotations
@@ -116,13 +116,12 @@ def against(one: Sequence[float], base: Sequence[float], how: How, resolution: f
 
 def outcome(found: Against, shown: bool, significant: bool, made: Cell) -> Outcome:
     """Return what is shown: a difference beyond the floor, equality within it, or neither."""
-    ratio, low, high = found.advantage(made.direction) if made.how is How.RATIO else (found.value, found.low, found.high)
+    ratio = made.how is How.RATIO
     if shown:
-        if made.how is How.DIFFERENCE:
-            return Outcome.BETTER if (ratio > 0) == (made.direction is Direction.HIGHER_IS_BETTER) else Outcome.WORSE
-        return Outcome.BETTER if ratio > 1 else Outcome.WORSE
-    edges = (1 / (1 + made.floor), 1 + made.floor) if made.how is How.RATIO else (-made.floor, made.floor)
-    inside = edges[0] <= low and high <= edges[1]
+        more = found.value > (1 if ratio else 0)
+        return Outcome.BETTER if more == (made.direction is Direction.HIGHER_IS_BETTER) else Outcome.WORSE
+    low, high = (1 / (1 + made.floor), 1 + made.floor) if ratio else (-made.floor, made.floor)
+    inside = low <= found.low and found.high <= high
     return Outcome.TIE if made.floor and (inside or significant) else Outcome.UNDECIDED
 
 
@@ -206,9 +205,9 @@ def _whole(parts: Sequence[Cell], weights: Mapping[str, float], name: str, lacki
     scores: dict[Key, float] = {key: math.exp(math.fsum(
         weights[part.label] * _sign(part) * math.log(_entry(part, name).scores[key]) for part in parts) / total)
         for key in rounds}
-    doubts = dict.fromkeys(f"{part.label}: {doubt}" for part in parts for doubt in _entry(part, name).doubts
-                           if not doubt.startswith(f"{name}: "))
-    return Entry(name, Verdict.MEASURED, scores=scores, valid=True, doubts=tuple(doubts))
+    doubtful = [part.label for part in parts if _entry(part, name).doubts]
+    return Entry(name, Verdict.MEASURED, scores=scores, valid=True,
+                 doubts=(f"nothing is claimed of {', '.join(doubtful)}",) * bool(doubtful))
 
 
 def _combined(entry: Entry, parts: Sequence[Cell], weights: Mapping[str, float], reference: str, made: Cell,
