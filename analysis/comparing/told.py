@@ -24,7 +24,7 @@ def paragraphs(found: Comparison, runs: Sequence[Run], words: Words) -> list[str
         out += [_join(_about(group, who.name, words), words)
                 for who in group.contenders if who.name != group.reference]
     out += [_apart(found, words)] if found.apart else []
-    return [*out, *(_join(_limits(group, runs, found, words), words) for group in found.groups[:1])]
+    return [*out, _join(_limits(found, words), words)] if found.groups else out
 
 
 def _about(group: Group, name: str, words: Words) -> Iterator[str]:
@@ -97,18 +97,19 @@ def _apart(found: Comparison, words: Words) -> str:
     return _join(texts, words)
 
 
-def _limits(group: Group, runs: Sequence[Run], found: Comparison, words: Words) -> Iterator[str]:
+def _limits(found: Comparison, words: Words) -> Iterator[str]:
     """Yield what cannot be concluded."""
     yield words("told.limits")
-    compared = sum(entry.outcome in (Outcome.BETTER, Outcome.WORSE, Outcome.TIE, Outcome.UNDECIDED) and not entry.doubts
-                   for cell in group.cells for entry in cell.entries)
+    cells = [cell for group in found.groups for cell in group.cells]
+    compared = sum(entry.against is not None and not entry.doubts for cell in cells for entry in cell.entries)
     if compared:
         yield words("told.error", n=compared, false=f"{0.05 * compared:.2g}")
-    measured = sum(cell.measured for cell in group.cells)
-    yield words("told.floor", floor=f"{100 * found.floor:.2g}", measured=measured) if measured else words(
-        "told.floor.assumed", floor=f"{100 * found.floor:.2g}")
-    yield from (words(f"compare.warning.{code}") for code in group.warnings)
-    if any(accelerator == "tcg" for who in group.contenders for accelerator in who.accelerators):
+    measured, floor = sum(cell.measured for cell in cells), f"{100 * found.floor:.2g}"
+    yield words("told.floor", floor=floor, measured=measured) if measured else words("told.floor.assumed", floor=floor)
+    yield from (words(f"compare.warning.{code}")
+                for code in dict.fromkeys(code for group in found.groups for code in group.warnings))
+    everyone = [who for group in found.groups for who in group.contenders]
+    if any("tcg" in who.accelerators for who in everyone):
         yield words("told.tcg")
 
 

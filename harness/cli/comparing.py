@@ -46,8 +46,9 @@ def compare(folders: tuple[Path, ...], profiles: tuple[str, ...], noise: Path | 
 
     runs = [store.load(folder) for folder in folders]
     known = floors.Floors(floor / 100, floors.load(noise) if noise else {})
+    strict = profile.merge([profile.load(name) for name in profiles])
     found = comparison.compare(runs, by=by, reference=reference, floors=known, force=force,
-                               profile=profile.merge([profile.load(name) for name in profiles]))
+                               gates=strict.gates if strict else None)
     _refuse(found, runs)
     words = Words(lang)
     page = write(found, runs, out, lang=lang) if out else None

@@ -29,17 +29,17 @@ from harness.comparison.records import (
 from harness.errors import InputError
 from harness.indicators import Indicator
 from harness.model import Run
-from harness.profile import Profile
 from harness.stats.records import DEFAULT_POLICY, StatsPolicy
+from harness.validity import GateLimits
 
 
 def compare(runs: Sequence[Run], *, by: str = "target", reference: str = "", floors: Floors | None = None,
-            force: bool = False, profile: Profile | None = None, policy: StatsPolicy = DEFAULT_POLICY,
+            force: bool = False, gates: GateLimits | None = None, policy: StatsPolicy = DEFAULT_POLICY,
             catalogue: Mapping[str, Indicator] | None = None) -> Comparison:
     """Compare `runs`, grouped `by` target, vendor or product, with `reference` (a name or a target; else the first).
 
-    Sets of runs that may be compared become groups. `profile` brings the limits of the gates. InputError where there
-    are not two contenders, or nobody is called like the reference.
+    Sets of runs that may be compared become groups. `gates` say what is valid. InputError where there are not two
+    contenders, or nobody is called like the reference.
     """
     everyone = gathering.contenders(runs, range(len(runs)), by)
     if len(everyone) < 2:
@@ -47,7 +47,7 @@ def compare(runs: Sequence[Run], *, by: str = "target", reference: str = "", flo
                          f" needed; --by {' or '.join(BY)} says who is one")
     base = _reference(everyone, reference)
     known = indicators.catalogue() if catalogue is None else catalogue
-    found = [gathering.judged(run, profile, policy, known) for run in runs]
+    found = [gathering.judged(run, gates, policy, known) for run in runs]
     lenient, sets = floors or Floors(), [range(len(runs))] if force else comparability.sets(runs)
     groups, apart = [], []
     for members in sorted(sets, key=lambda members: not set(members) & set(base.runs)):

@@ -1,6 +1,6 @@
 """From runs to entries: who contends, which rounds count for whom, and why some do not. Pure.
 
-A run is judged by itself; the valid rounds of all runs of a contender are its replicates.
+A run is judged by itself, and no limit is held to it; the valid rounds of all runs of a contender are its replicates.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from harness.comparison.records import Contender, Entry, Key
 from harness.errors import InputError
 from harness.indicators import Indicator
 from harness.model import Finding, Run, Verdict
-from harness.profile import Profile
 from harness.stats.inputs import About
 from harness.stats.records import DEFAULT_POLICY, Direction, Estimate, Scale, StatsPolicy
+from harness.validity import GateLimits
 
 BY = ("target", "vendor", "product")
-COUNTS = frozenset({Verdict.MEASURED, Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE})
+COUNTS = frozenset({Verdict.MEASURED, Verdict.FAIL})    # of a FAIL without a limit the number may still be good
 Place = tuple[str, str]    # indicator and point
-Found = dict[Place, list[Finding]]
+Found = dict[Place, Finding]
 
 
 def contenders(runs: Sequence[Run], numbers: Iterable[int], by: str) -> tuple[Contender, ...]:
@@ -40,14 +40,10 @@ def name(run: Run, by: str) -> str:
     return " ".join(text.split()) or run.plan.target
 
 
-def judged(run: Run, profile: Profile | None, policy: StatsPolicy, catalogue: Mapping[str, Indicator]) -> Found:
-    """Return the findings of one run by place; those that only say that nothing was planned are left out."""
-    planned = {step.point for step in run.plan.steps}
-    found: Found = {}
-    for finding in verdict.judge([run], profile, policy=policy, catalogue=catalogue):
-        if finding.point in planned and (finding.estimate or finding.gates or finding.verdict is not Verdict.NOT_RUN):
-            found.setdefault((finding.indicator, finding.point), []).append(finding)
-    return found
+def judged(run: Run, gates: GateLimits | None, policy: StatsPolicy, catalogue: Mapping[str, Indicator]) -> Found:
+    """Return the findings of one run by place; no requirement is held to them."""
+    return {(finding.indicator, finding.point): finding
+            for finding in verdict.judge([run], policy=policy, gates=gates, catalogue=catalogue)}
 
 
 def entry(who: Contender, place: Place, found: Sequence[Found], policy: StatsPolicy = DEFAULT_POLICY) -> Entry:
@@ -55,19 +51,17 @@ def entry(who: Contender, place: Place, found: Sequence[Found], policy: StatsPol
     own = {number: found[number][place] for number in who.runs if place in found[number]}
     if not own:
         return Entry(who.name, Verdict.NOT_RUN, reasons=("no step that measures it was planned",))
-    valid = {number: findings[0] for number, findings in own.items() if all(map(_counts, findings))}
+    valid = {number: finding for number, finding in own.items() if _counts(finding)}
     if not valid:
-        shown = max((finding for findings in own.values() for finding in findings), key=lambda one: one.verdict)
-        return Entry(who.name, shown.verdict, shown.estimate, reasons=shown.reasons or (shown.verdict.name,))
+        shown = max(own.values(), key=lambda finding: finding.verdict)
+        return Entry(who.name, shown.verdict, shown.estimate, reasons=shown.reasons)
     scores: dict[Key, float] = {(number, at): score for number, finding in valid.items()
                                 for at, score in zip(finding.rounds, finding.scores, strict=True)}
-    worst = max(finding.verdict for number in valid for finding in own[number])
-    said = [reason for number in valid for finding in own[number] if finding.verdict is Verdict.FAIL
-            for reason in finding.reasons if finding.requirement is None]
-    said += [f"{len(own) - len(valid)} of {len(own)} runs do not count: {_why(own, valid)}"] * (len(own) > len(valid))
+    said = dict.fromkeys(reason for finding in valid.values() for reason in finding.reasons)    # lost data, say
+    bad = [f"{len(own) - len(valid)} of {len(own)} runs do not count: {_why(own, valid)}"] * (len(own) > len(valid))
     estimate, unlike = _pooled(valid, scores, place[0], policy)
-    return Entry(who.name, worst, estimate, scores, valid=True, reasons=(*said, *unlike),
-                 doubts=_doubts(valid.values(), len(scores), policy))
+    return Entry(who.name, max(finding.verdict for finding in valid.values()), estimate, scores, valid=True,
+                 reasons=(*said, *bad, *unlike), doubts=_doubts(valid.values(), len(scores), policy))
 
 
 def _counts(finding: Finding) -> bool:
@@ -84,9 +78,9 @@ def _doubts(valid: Iterable[Finding], rounds: int, policy: StatsPolicy) -> tuple
     return (*few, *open_)
 
 
-def _why(own: Mapping[int, Sequence[Finding]], valid: Mapping[int, Finding]) -> str:
+def _why(own: Mapping[int, Finding], valid: Mapping[int, Finding]) -> str:
     return "; ".join(dict.fromkeys(f"{finding.verdict.name}: {'; '.join(finding.reasons)}"
-                                   for number, findings in own.items() if number not in valid for finding in findings))
+                                   for number, finding in own.items() if number not in valid))
 
 
 def _pooled(valid: Mapping[int, Finding], scores: Mapping[Key, float], indicator: str,

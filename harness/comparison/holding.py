@@ -114,7 +114,7 @@ def against(one: Sequence[float], base: Sequence[float], how: How, resolution: f
     return Against(test.difference, test.ci.lo, test.ci.hi, policy.confidence, n, "Welch interval", mde)
 
 
-def outcome(found: Against, shown: bool, significant: bool, made: Cell) -> Outcome:
+def outcome(found: Against, shown: bool, made: Cell) -> Outcome:
     """Return what is shown: a difference beyond the floor, equality within it, or neither."""
     ratio = made.how is How.RATIO
     if shown:
@@ -122,7 +122,7 @@ def outcome(found: Against, shown: bool, significant: bool, made: Cell) -> Outco
         return Outcome.BETTER if more == (made.direction is Direction.HIGHER_IS_BETTER) else Outcome.WORSE
     low, high = (1 / (1 + made.floor), 1 + made.floor) if ratio else (-made.floor, made.floor)
     inside = low <= found.low and found.high <= high
-    return Outcome.TIE if made.floor and (inside or significant) else Outcome.UNDECIDED
+    return Outcome.TIE if made.floor and inside else Outcome.UNDECIDED
 
 
 def composite(area: str, cells: Sequence[Cell], names: Sequence[str], reference: str, floors: Floors,
@@ -167,10 +167,9 @@ def _held(entry: Entry, base: Entry | None, made: Cell, order: Order, policy: St
     found = against(tuple(entry.scores.values()), tuple(base.scores.values()), made.how, max(steps, default=0.0),
                     policy)
     pair = next((pair for pair in order.p if set(pair) == {entry.contender, base.contender}), None)
-    p = order.p[pair] if pair else None
-    shown, significant = pair in order.different, p is not None and p <= 1 - policy.confidence
-    said = Outcome.UNDECIDED if doubts else outcome(found, shown, significant, made)
-    return dataclasses.replace(placed, against=found, p=p, outcome=said, doubts=tuple(doubts))
+    said = Outcome.UNDECIDED if doubts else outcome(found, pair in order.different, made)
+    return dataclasses.replace(placed, against=found, p=order.p[pair] if pair else None, outcome=said,
+                               doubts=tuple(doubts))
 
 
 def _as_against(found: Estimate, n: int) -> Against:
@@ -219,7 +218,7 @@ def _combined(entry: Entry, parts: Sequence[Cell], weights: Mapping[str, float],
                                weights, policy=policy)
     ratio = _as_against(found, found.n)
     shown = ratio.low > 1 + made.floor or ratio.high < 1 / (1 + made.floor)
-    said = Outcome.UNDECIDED if entry.doubts else outcome(ratio, shown, False, made)
+    said = Outcome.UNDECIDED if entry.doubts else outcome(ratio, shown, made)
     return dataclasses.replace(entry, against=ratio, outcome=said)
 
 

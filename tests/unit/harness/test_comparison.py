@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -176,6 +177,14 @@ def test_only_valid_numbers_are_compared_and_the_rest_says_why():
     assert "fio died" in entry.reasons[0]
     _, back = only(held(*[contest("a", fast=[None]), contest("b", fast=scores(90))]), "XX-01", "b")
     assert back.reasons == ("the reference has no valid number here",)
+
+
+def test_rounds_that_are_not_run_yet_are_no_numbers():
+    late = contest("b", fast=scores(100))
+    late = msgspec.structs.replace(late, results=late.results[:6])
+    _, entry = only(held(contest("a", fast=scores(100)), late), "XX-01", "b")
+    assert (entry.verdict, entry.outcome) == (Verdict.NOT_RUN, Outcome.NONE)
+    assert entry.reasons == ("2 of 8 rounds are not run yet",)
 
 
 def test_what_is_not_planned_is_not_run():
