@@ -233,30 +233,39 @@ def _block(cell: Cell, index: int, words: Words) -> Block:
                  tuple(_line(entry, cell, words) for entry in cell.entries))
 
 
+def _scale(entries: Iterable[Entry]) -> quantity.Scale:
+    """Return the one scale in which all numbers of a cell are printed."""
+    known = [entry.estimate for entry in entries if entry.estimate]
+    return quantity.scale([its.estimate for its in known], known[0].unit if known else "1")
+
+
 def _line(entry: Entry, cell: Cell | None, words: Words) -> Line:
-    its = entry.estimate
-    shown = quantity.together(its.estimate, its.ci.lo, its.ci.hi, unit=its.unit) if its else None
-    found = entry.against
-    said = why(entry, words)
+    scale = _scale(cell.entries if cell else (entry,))
+    its, found = entry.estimate, entry.against
+    value, low, high = quantities([bound / scale.factor for bound in (its.estimate, its.ci.lo, its.ci.hi)],
+                                  math.nan) if its else ("–", "", "")
+    aside = cell is None or cell.how is How.SIDE    # of these nothing is claimed anyway
+    said = why(entry, words) if not aside else tuple(clean(words.reason(text)) for text in entry.reasons)
     if not entry.valid:
         said = (words.verdict(entry.verdict), *said)
     elif found and found.mde is not None and entry.outcome is Outcome.UNDECIDED:
-        said = (*said, words("compare.mde", mde=mde(found, cell)))
+        said = (*said, words("compare.mde", mde=mde(found, cell, words)))
     return Line(
         contender=entry.contender, mark=mark(entry.outcome, words), why=said, letters=entry.letters,
-        value=shown.value if shown else "–", interval=shown.interval if shown else "–",
-        unit=shown.unit if shown else "",
-        n=str(len(entry.scores)) if entry.scores else "–", ranks=ranks(entry, words), p=_p(entry.p),
+        value=value, unit=scale.name if its else "",
+        interval=f"{low} … {high}" if its else "–",
+        n=(str(its.n) if aside or not entry.scores else str(len(entry.scores))) if its else "–", ranks=ranks(entry, words), p=_p(entry.p),
         against=change(found, cell.how, cell.unit, words) if found and cell else "")
 
 
-def mde(found: Against, cell: Cell | None) -> str:
+def mde(found: Against, cell: Cell | None, words: Words) -> str:
     """Return the smallest difference that these rounds show with 80 % power, as a reader says it."""
     if found.mde is None:
         return "∞"
-    if cell is not None and cell.how is not How.RATIO:
-        return quantity.single(found.mde, cell.unit, 2)    # of a share in points
-    return f"{100 * found.mde:.2g} %" if found.mde < 1 else f"×{math.exp(found.mde):.2g}"
+    if cell is None or cell.how is How.RATIO:
+        return f"{100 * found.mde:.2g} %" if found.mde < 1 else f"×{math.exp(found.mde):.2g}"
+    scale = quantity.scale((found.mde,), cell.unit)
+    return f"{scale.short(found.mde, 2)} {words('compare.points') if scale.name == '%' else scale.name}"
 
 
 def _rounds(who: Contender, runs: Sequence[Run]) -> str:

@@ -50,7 +50,7 @@ def _undecided(found: Found, words: Words) -> Iterator[str]:
     open_ = [(cell, entry) for cell, entry in found if entry.doubts]
     tested = [(cell, entry) for cell, entry in found if not entry.doubts]
     if tested:
-        sizes = sorted((entry.against.mde, tables.mde(entry.against, cell)) for cell, entry in tested
+        sizes = sorted((entry.against.mde, tables.mde(entry.against, cell, words)) for cell, entry in tested
                        if entry.against and entry.against.mde is not None and cell.how is How.RATIO)
         span = "" if not sizes else words("told.mde.one", low=sizes[0][1]) if sizes[0] == sizes[-1] else words(
             "told.mde", low=sizes[0][1], high=sizes[-1][1])
@@ -91,7 +91,7 @@ def _apart(found: Comparison, words: Words) -> str:
     for each in found.apart:
         kinds = dict.fromkeys(words.difference(one.kind) for one in each.differences)
         first = next(iter(each.differences), None)
-        detail = f" ({first.key}: {first.one or '–'} / {first.other or '–'})" if first else ""
+        detail = words("told.detail", fact=first.key, one=first.one or "–", other=first.other or "–") if first else ""
         texts.append(words("told.apart", name=each.contender.name, kinds=_list(kinds, words) + detail)
                      if kinds else words("told.alone", name=each.contender.name))
     return _join(texts, words)
