@@ -254,7 +254,8 @@ def _line(entry: Entry, cell: Cell | None, words: Words) -> Line:
         contender=entry.contender, mark=mark(entry.outcome, words), why=said, letters=entry.letters,
         value=value, unit=scale.name if its else "",
         interval=f"{low} … {high}" if its else "–",
-        n=(str(its.n) if aside or not entry.scores else str(len(entry.scores))) if its else "–", ranks=ranks(entry, words), p=_p(entry.p),
+        n="–" if its is None else str(its.n if aside or not entry.scores else len(entry.scores)),
+        ranks=ranks(entry, words), p=_p(entry.p),
         against=change(found, cell.how, cell.unit, words) if found and cell else "")
 
 
