@@ -77,7 +77,7 @@ def _group(here: Sequence[Contender], runs: Sequence[Run], found: Sequence[Found
     places = dict.fromkeys(place for who in here for number in who.runs for place in found[number])
     cells = tuple(holding.cell(place, [gathering.entry(who, place, found, policy) for who in here], reference, floors,
                                policy) for place in sorted(places, key=lambda place: place[0]))
-    made = [holding.composite(area, cells, names, reference, floors, policy)
+    made = [holding.composite(area, cells, names, reference, policy)
             for area in dict.fromkeys(each.area for each in cells)]
     base = next(who.runs[0] for who in here if who.name == reference)
     others = [(who.name, runs[number]) for who in here for number in who.runs if number != base]

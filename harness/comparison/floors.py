@@ -15,7 +15,8 @@ from harness.stats.records import DEFAULT_POLICY
 
 
 class _Floor(msgspec.Struct):
-    floor: Annotated[float, msgspec.Meta(ge=0, lt=1)]
+    floor: Annotated[float, msgspec.Meta(ge=0)]
+    points: dict[str, _Floor] = {}
 
 
 class _Noise(msgspec.Struct):
@@ -24,23 +25,32 @@ class _Noise(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Floors:
-    """Relative floors: 0.02 makes differences below 2 % ties. `measured` holds a testbed's own, by indicator."""
+    """Floors: 0.02 makes differences below 2 % ties. `measured` holds a testbed's own, by indicator and point.
+
+    A measured floor of a share is a difference of shares. The point "" stands for all points that are not named.
+    """
 
     assumed: float = DEFAULT_POLICY.equivalent
-    measured: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
-    def of(self, indicator: str) -> tuple[float, bool]:
-        """Return the floor of an indicator, and whether it was measured."""
-        return self.measured.get(indicator, self.assumed), indicator in self.measured
+    def of(self, indicator: str, point: str) -> tuple[float, bool]:
+        """Return the floor of an indicator at a point, and whether it was measured."""
+        for key in ((indicator, point), (indicator, "")):
+            if key in self.measured:
+                return self.measured[key], True
+        return self.assumed, False
 
 
-def load(path: Path) -> dict[str, float]:
-    """Return the measured floors of a noise file: {"indicators": {"CPU-01": {"floor": 0.021, ...}}}; else InputError.
+def load(path: Path) -> dict[tuple[str, str], float]:
+    """Return the measured floors of a noise file, by indicator and point; else InputError.
 
-    Whatever else stands in the file is passed over.
+    {"indicators": {"CPU-01": {"floor": 0.021, "points": {"cpu": {"floor": 0.018}}}}}; `points` may be left out, and
+    whatever else stands in the file is passed over.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; `virtmark noise` makes such a file") from None
-    return {name: found.floor for name, found in codec.decode(_Noise, data, str(path)).indicators.items()}
+    known = codec.decode(_Noise, data, str(path)).indicators
+    return {(name, point): its.floor for name, found in known.items()
+            for point, its in {"": found, **found.points}.items()}

@@ -36,8 +36,8 @@ def name(run: Run, by: str) -> str:
     if by not in BY:
         raise InputError(f"--by {by}: is unknown; allowed: {', '.join(BY)}")
     facts, keys = run.facts.get("target", {}), {"vendor": ("vendor",), "product": ("vendor", "product", "version")}
-    text = " ".join(filter(None, (facts.get(key, "") for key in keys.get(by, ())))).strip()
-    return " ".join(text.split()) or run.plan.target
+    text = " ".join(facts.get(key, "") for key in keys.get(by, ()))
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split()) or run.plan.target
 
 
 def judged(run: Run, gates: GateLimits | None, policy: StatsPolicy, catalogue: Mapping[str, Indicator]) -> Found:

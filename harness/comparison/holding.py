@@ -43,9 +43,9 @@ def cell(place: tuple[str, str], entries: Sequence[Entry], reference: str, floor
     estimates = [entry.estimate for entry in entries if entry.estimate]
     unit, direction = (estimates[0].unit, estimates[0].direction) if estimates else ("1", Direction.TARGET)
     how, reason = way([entry for entry in entries if entry.valid], estimates)
-    floor, measured = floors.of(place[0])
-    if how is How.DIFFERENCE and not estimates[0].method.startswith(OVERHEAD):
-        floor, measured = 0.0, False    # a relative floor says nothing of a share; of an overhead it is one in points
+    floor, measured = floors.of(*place)
+    if how is How.DIFFERENCE and not measured and not estimates[0].method.startswith(OVERHEAD):
+        floor = 0.0    # what is assumed is relative and says nothing of a share; of an overhead it is one in points
     made = Cell(place[0], place[1], unit, direction, how, tuple(entries), floor, measured, reason)
     if how is How.SIDE:
         return made
@@ -125,7 +125,7 @@ def outcome(found: Against, shown: bool, made: Cell) -> Outcome:
     return Outcome.TIE if made.floor and inside else Outcome.UNDECIDED
 
 
-def composite(area: str, cells: Sequence[Cell], names: Sequence[str], reference: str, floors: Floors,
+def composite(area: str, cells: Sequence[Cell], names: Sequence[str], reference: str,
               policy: StatsPolicy = DEFAULT_POLICY) -> Composite | None:
     """Return the composite of an area: the geometric mean of its main indicators (no sub-metrics) that have ratios.
 
@@ -141,18 +141,18 @@ def composite(area: str, cells: Sequence[Cell], names: Sequence[str], reference:
     points = Counter(part.indicator for part in parts)
     weights = {part.label: 1 / points[part.indicator] for part in parts}
     made = Cell(area, "", "1", Direction.HIGHER_IS_BETTER, How.RATIO,
-                tuple(_whole(parts, weights, name, lacking) for name in names), floors.assumed)
+                tuple(_whole(parts, weights, name, lacking) for name in names), _floor(parts, weights))
     if lacking[reference]:
         said = f"undefined: {reference}, the reference, lacks {', '.join(lacking[reference])}"
         ranked = [dataclasses.replace(entry, reasons=entry.reasons or (said,)) for entry in made.entries]
-        return Composite(area, tuple(weights), tuple(one.label for one in absent), tuple(ranked), floors.assumed, "")
+        return Composite(area, tuple(weights), tuple(one.label for one in absent), tuple(ranked), made.floor, "")
     if all(_aligned(parts, name) for name in names if not lacking[name]):
         entries, method = held(made, reference, policy), "geometric mean round by round, Welch interval on logs"
     else:
         entries = tuple(_combined(entry, parts, weights, reference, made, policy) if entry.valid else entry
                         for entry in made.entries)
         method = "weighted geometric mean of ratios, Welch-Satterthwaite"
-    return Composite(area, tuple(weights), tuple(one.label for one in absent), entries, floors.assumed, method)
+    return Composite(area, tuple(weights), tuple(one.label for one in absent), entries, made.floor, method)
 
 
 def _held(entry: Entry, base: Entry | None, made: Cell, order: Order, policy: StatsPolicy) -> Entry:
@@ -188,6 +188,12 @@ def _entry(part: Cell, name: str) -> Entry:
 
 def _sign(part: Cell) -> int:
     return 1 if part.direction is Direction.HIGHER_IS_BETTER else -1
+
+
+def _floor(parts: Sequence[Cell], weights: Mapping[str, float]) -> float:
+    """Return the floor of a composite: that of its parts, as if all noise went the same way."""
+    total = math.fsum(weights.values())
+    return math.expm1(math.fsum(weights[part.label] * math.log1p(part.floor) for part in parts) / total)
 
 
 def _aligned(parts: Sequence[Cell], name: str) -> bool:

@@ -57,7 +57,7 @@ def test_composites_of_parts_that_share_their_rounds_luck_cover_and_independent_
         cells = [holding.cell((f"XX-0{part}", ""), entries({name: np.exp(
             luck[name] + rng.normal(0, 0.01, 8) + math.log(truth) * (name == "b")) for name in "ab"}), "a", Floors())
             for part in range(6)]
-        found = holding.composite("XX", cells, ["a", "b"], "a", Floors())
+        found = holding.composite("XX", cells, ["a", "b"], "a")
         against = found.entries[1].against
         apart = composite_gm({cell.label: holding.advantage(cell, "b", "a") for cell in cells})
         assert against.value == pytest.approx(apart.estimate)

@@ -108,9 +108,25 @@ def test_a_difference_inside_the_floor_is_a_tie_even_where_it_is_significant():
     assert near.p < 1e-6
     assert near.outcome is Outcome.TIE
     assert only(held(*runs, floors=Floors(0.0)), "XX-01", "b")[1].outcome is Outcome.BETTER
-    measured = Floors(0.0, {"XX-01": 0.02})
+    measured = Floors(0.0, {("XX-01", ""): 0.02})
     cell, entry = only(held(*runs, floors=measured), "XX-01", "b")
     assert (cell.floor, cell.measured, entry.outcome) == (0.02, True, Outcome.TIE)
+
+
+def test_a_measured_floor_of_a_share_is_one_of_points_and_an_assumed_one_says_nothing_of_it():
+    runs = contest("a", lost=scores(0.2, spread=0.01)), contest("b", lost=scores(0.23, spread=0.01))
+    cell, entry = only(held(*runs, floors=Floors(0.5)), "XX-03", "b")
+    assert (cell.floor, entry.outcome) == (0.0, Outcome.WORSE)
+    cell, entry = only(held(*runs, floors=Floors(0.0, {("XX-03", ""): 0.05})), "XX-03", "b")
+    assert (cell.floor, cell.measured, entry.outcome) == (0.05, True, Outcome.TIE)
+
+
+def test_the_floor_of_a_composite_is_that_of_its_parts_as_if_all_noise_went_one_way():
+    runs = [contest(name, fast=scores(1), slow=scores(1)) for name in ("a", "b")]
+    same = held(*runs, floors=Floors(0.03)).groups[0].composites[0]
+    assert same.floor == pytest.approx(0.03)
+    mixed = held(*runs, floors=Floors(0.21, {("XX-01", ""): 0.0})).groups[0].composites[0]
+    assert mixed.floor == pytest.approx(0.1)
 
 
 def test_ratio_and_adjusted_p_are_those_of_the_statistics_core():
@@ -223,6 +239,12 @@ def test_rounds_of_all_runs_of_a_vendor_are_its_replicates():
     assert found.groups[0].reference == "One"
 
 
+def test_names_that_a_platform_gives_itself_are_printable():
+    found = held(told(contest("a", fast=scores(1)), vendor="Evil\x1b[31m\nCorp \u2028"),
+                 told(contest("b", fast=scores(1)), vendor=""), by="vendor")
+    assert [who.name for who in found.groups[0].contenders] == ["Evil [31m Corp", "b"]
+
+
 def test_runs_of_one_vendor_that_differ_among_themselves_are_told():
     runs = [contest("a", fast=scores(100)), contest("b", fast=scores(120)), contest("c", fast=scores(150))]
     runs = [told(run, vendor=vendor) for run, vendor in zip(runs, ("One", "Two", "Two"), strict=True)]
@@ -262,8 +284,11 @@ def test_what_cannot_be_asked_is_refused_in_a_line(options, said):
 
 def test_the_noise_file_is_read_and_a_wrong_one_is_named(tmp_path):
     path = tmp_path / "noise.json"
-    path.write_text(json.dumps({"testbed": "x", "indicators": {"CPU-01": {"floor": 0.021, "cv": 0.01}}}))
-    assert load(path) == {"CPU-01": 0.021}
+    path.write_text(json.dumps({"testbed": "x", "indicators": {
+        "CPU-01": {"floor": 0.021, "n": 12, "points": {"cpu": {"floor": 0.018}}}, "STO-01": {"floor": 1.5}}}))
+    floors = Floors(0.02, load(path))
+    assert [floors.of("CPU-01", point) for point in ("cpu", "other")] == [(0.018, True), (0.021, True)]
+    assert [floors.of(name, "") for name in ("STO-01", "MEM-01")] == [(1.5, True), (0.02, False)]
     path.write_text('{"indicators": {"CPU-01": {"floor": -1}}}')
     with pytest.raises(InputError, match=r"noise\.json: .*floor"):
         load(path)
