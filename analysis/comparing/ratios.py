@@ -23,11 +23,13 @@ from harness.comparison import Against, Cell, Comparison, Contender, Entry, Grou
 from harness.stats.records import Direction
 
 LINE, FOOT, MOST = 0.235, 0.5, 40
-NAMES, VALUES, OUTCOMES = 3.0, 1.45, 0.85
+NAMES, OUTCOMES = 3.9, 1.05
+SIZE = style.SMALL + 0.5
 TONES = {Outcome.BETTER: "#12633f", Outcome.WORSE: "#a3160c", Outcome.TIE: "#44546a", Outcome.UNDECIDED: "#7d5700"}
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0,
          10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 FEWEST = 0.32    # inches between two ticks
+REACH = 0.3      # how far beyond the ratios ends of intervals are shown, as a power of what the ratios span
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,25 @@ class Mark:
     entry: Entry
     floor: float
     bold: bool = False
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """How wide labels and printed ratios are, and where the ratios stand, in inches."""
+
+    labels: float
+    numbers: float
+    value: float
+
+    @property
+    def n(self) -> float:
+        """Return the middle of the column of n."""
+        return self.value + max(self.numbers, 0.9) + 0.15
+
+    @property
+    def outcome(self) -> float:
+        """Return where the outcomes begin."""
+        return self.n + 0.2
 
 
 @dataclass(frozen=True)
@@ -118,18 +139,19 @@ def _draw(sheet: Sheet, said: Words) -> Figure:
                for who in sheet.group.contenders if who.name in (sheet.who.name, sheet.group.reference)]
     flags = (words("compare.forced") if sheet.forced else "", style.flag(parties, words))
     style.head(made, _title(sheet, words), notes, flag=" · ".join(filter(None, flags)))
-    labels = min(NAMES, max(style.width(f"{mark.label}  {mark.name}", style.SMALL + 0.5) for mark in sheet.marks) + 0.1)
-    left = style.PAD + labels + 0.1
-    right = style.WIDTH - style.PAD - VALUES - 0.3 - OUTCOMES - 0.35
+    labels = min(NAMES, max(style.width(f"{mark.label}  {mark.name}", SIZE) for mark in sheet.marks) + 0.1)
+    numbers = max(style.width(tables.factors(*mark.times), SIZE, "bold") for mark in sheet.marks)
+    columns = _Columns(labels, numbers, style.WIDTH - style.PAD - OUTCOMES - 0.25 - 0.2 - max(numbers, 0.9))
+    left, right = style.PAD + labels + 0.1, columns.value - 0.15
     axes = style.panel(made, (left, top, right - left, tall))
     _axis(axes, span, tall, right - left, words("ratios.axis", reference=sheet.group.reference))
     table = style.panel(made, (0, top, style.WIDTH, tall))
     table.set(xlim=(0, style.WIDTH), ylim=(tall, 0))
     table.axis("off")
-    _captions(table, right, words)
+    _captions(table, columns, words)
     for index, mark in enumerate(sheet.marks):
         middle = LINE * (index + 0.5) + 0.04
-        _texts(table, mark, middle, labels, right, words)
+        _texts(table, mark, middle, columns, words)
         _plot(axes, mark, middle, span, sheet.party)
     style.foot(made, top + tall + FOOT, foot)
     return made
@@ -139,9 +161,9 @@ def _span(marks: Sequence[Mark]) -> axis.Span:
     """Cover all ratios and 1; ends of intervals as far as they do not squeeze all else."""
     core = [mark.times[0] for mark in marks] + [1.0]
     ends = [end for mark in marks for end in mark.times[1:] if 0 < end < math.inf]
-    widest = max(max(core), 1 / min(core), 1.05)
-    low = max(min([*ends, *core]), min(core) / widest**0.6 / 1.3)
-    high = min(max([*ends, *core]), max(core) * widest**0.6 * 1.3)
+    reach = max((max(core) / min(core)) ** REACH, 1.1)
+    low = max(min([*ends, *core]), min(core) / reach)
+    high = min(max([*ends, *core]), max(core) * reach)
     floor = 1 + 2 * max(mark.floor for mark in marks)
     low, high = min(low, 1 / floor), max(high, floor)
     grow = (high / low) ** 0.04
@@ -164,28 +186,27 @@ def _axis(axes: Axes, span: axis.Span, tall: float, wide: float, label: str) -> 
     axes.axvline(1.0, color=style.INK, linewidth=0.9, zorder=1.5)
 
 
-def _captions(table: Axes, right: float, words: Words) -> None:
+def _captions(table: Axes, columns: _Columns, words: Words) -> None:
     looks: dict[str, Any] = {"size": style.SMALL, "color": style.SOFT, "va": "center"}
-    table.text(right + 0.15, -0.1, words("ratios.value"), **looks)
-    table.text(right + 0.15 + VALUES + 0.1, -0.1, "n", ha="center", **looks)
-    table.text(right + 0.15 + VALUES + 0.25, -0.1, words("compare.outcome"), **looks)
+    table.text(columns.value, -0.1, words("ratios.value"), **looks)
+    table.text(columns.n, -0.1, "n", ha="center", **looks)
+    table.text(columns.outcome, -0.1, words("compare.outcome"), **looks)
     table.plot((style.PAD, style.WIDTH - style.PAD), (0.0, 0.0), color=style.FAINT, linewidth=0.6, clip_on=False)
 
 
-def _texts(table: Axes, mark: Mark, middle: float, labels: float, right: float, words: Words) -> None:
-    weight, size = "bold" if mark.bold else "normal", style.SMALL + 0.5
-    label = style.fit(mark.label, labels, size, weight)
-    table.text(style.PAD, middle, label, weight=weight, size=size, va="center")
-    after = style.width(label, size, weight) + 0.1
-    if mark.name and labels - after > 0.5:
-        table.text(style.PAD + after, middle, style.fit(mark.name, labels - after, style.SMALL), size=style.SMALL,
-                   va="center", color=style.SOFT)
-    table.text(right + 0.15, middle, style.fit(tables.factors(*mark.times), VALUES, size, weight), va="center",
-               weight=weight, size=size)
-    table.text(right + 0.15 + VALUES + 0.1, middle, str(mark.against.n), va="center", ha="center", size=size)
+def _texts(table: Axes, mark: Mark, middle: float, columns: _Columns, words: Words) -> None:
+    weight = "bold" if mark.bold else "normal"
+    label = style.fit(mark.label, columns.labels, SIZE, weight)
+    table.text(style.PAD, middle, label, weight=weight, size=SIZE, va="center")
+    after = style.width(label, SIZE, weight) + 0.1
+    if mark.name and columns.labels - after > 0.5:
+        table.text(style.PAD + after, middle, style.fit(mark.name, columns.labels - after, style.SMALL),
+                   size=style.SMALL, va="center", color=style.SOFT)
+    table.text(columns.value, middle, tables.factors(*mark.times), va="center", weight=weight, size=SIZE)
+    table.text(columns.n, middle, str(mark.against.n), va="center", ha="center", size=SIZE)
     outcome = mark.entry.outcome
     text = " ".join(filter(None, (f"{tables.SIGNS[outcome]} {words(f'outcome.{outcome.name}')}", mark.entry.letters)))
-    table.text(right + 0.15 + VALUES + 0.25, middle, style.fit(text, OUTCOMES + 0.2, size), va="center", size=size,
+    table.text(columns.outcome, middle, style.fit(text, OUTCOMES, SIZE), va="center", size=SIZE,
                color=TONES.get(outcome, style.SOFT))
 
 

@@ -56,9 +56,14 @@ def _undecided(found: Found, words: Words) -> Iterator[str]:
             "told.mde", low=sizes[0][1], high=sizes[-1][1])
         yield words("told.UNDECIDED", n=len(tested), span=span)
     if open_:
-        reasons = Counter(words.reason(doubt.split(": ", 1)[-1] if ": " in doubt and " rounds;" in doubt else doubt)
-                          for _, entry in open_ for doubt in entry.doubts[:1])
-        yield words("told.doubts", n=len(open_), why=_list((text for text, _ in reasons.most_common(2)), words))
+        reasons = Counter(words.reason(_short(doubt)) for _, entry in open_ for doubt in entry.doubts[:1])
+        yield words("told.doubts", n=len(open_), why=_list((text for text, _ in reasons.most_common(3)), words))
+
+
+def _short(doubt: str) -> str:
+    """Return a doubt without whose it is and without the details that stand in the table."""
+    name, judged, _ = doubt.partition(" is not judged")
+    return name.rpartition(": ")[2] + judged if judged else doubt.rpartition(": ")[2]
 
 
 def _why(group: Group, found: Found, words: Words) -> str:
@@ -81,9 +86,10 @@ def _composite(one: Composite, name: str, words: Words) -> str:
     if entry.against is None:
         reason = next(iter(entry.reasons), "").removeprefix("undefined: ")
         return words("told.composite.none", area=area, why=words.reason(reason))
-    against = entry.against
+    against, said = entry.against, next(iter(entry.doubts), "")
+    doubt = words("told.because", why=words.reason(said)) if said else ""
     return words("told.composite", area=area, ratio=tables.factors(against.value, against.low, against.high),
-                 outcome=words(f"outcome.{entry.outcome.name}"), n=len(one.parts))
+                 outcome=words(f"outcome.{entry.outcome.name}") + doubt, n=len(one.parts))
 
 
 def _apart(found: Comparison, words: Words) -> str:

@@ -162,7 +162,8 @@ def _held(entry: Entry, base: Entry | None, made: Cell, order: Order, policy: St
         return dataclasses.replace(placed, reasons=(*entry.reasons, "the reference has no valid number here"))
     if base.contender == entry.contender:
         return dataclasses.replace(placed, outcome=Outcome.REFERENCE)
-    doubts = dict.fromkeys((*entry.doubts, *(f"{base.contender}: {doubt}" for doubt in base.doubts)))
+    doubts = dict.fromkeys((*entry.doubts, *(f"{base.contender}: {doubt}" for doubt in base.doubts
+                                            if doubt not in entry.doubts)))
     steps = [each.estimate.resolution for each in (entry, base) if each.estimate]
     found = against(tuple(entry.scores.values()), tuple(base.scores.values()), made.how, max(steps, default=0.0),
                     policy)
