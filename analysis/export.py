@@ -94,7 +94,7 @@ def findings_csv(rows: Sequence[Row]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([_cell(column(row)) for column in COLUMNS.values()] for row in rows)
+    writer.writerows([cell(column(row)) for column in COLUMNS.values()] for row in rows)
     return out.getvalue()
 
 
@@ -112,7 +112,7 @@ def _evidence(run: Run, party: Party, folder: str) -> Evidence:
                     hashlib.sha256(listing.encode()).hexdigest())
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """Return a cell; text that a spreadsheet would run as a formula is quoted."""
     if value is None:
         return ""

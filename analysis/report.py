@@ -55,7 +55,7 @@ def write(runs: Sequence[Run], findings: Iterable[Finding], profile: Profile | N
     files[PAGE] = page.encode()
     if as_pdf:
         files[PDF] = pdf.made(page)
-    _replace(out, files)
+    replace(out, files, PAGE)
     return out / PAGE
 
 
@@ -79,9 +79,9 @@ def asset(name: str) -> Markup:
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
-def _replace(out: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files; charts and lists that an earlier report left in `out` and this one lacks are removed."""
-    ours = (out / PAGE).exists()
+def replace(out: Path, files: Mapping[str, bytes], page: str) -> None:
+    """Write the files; charts and lists that an earlier `page` left in `out` and this one lacks are removed."""
+    ours = (out / page).exists()
     for name, data in files.items():
         _put(out / name, data)
     for left in (*out.glob("charts/*.svg"), *out.glob("charts/*.png"), *out.glob("evidence/*.sha256")) if ours else ():

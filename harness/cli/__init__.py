@@ -28,6 +28,7 @@ COMMANDS = {
     "judge": ("judging", "Findings of run folders against a profile."),
     "attest": ("judging", "The questionnaire for clauses that no measurement can answer."),
     "report": ("judging", "HTML report, charts, findings.json and findings.csv."),
+    "compare": ("comparing", "Vendors side by side: ratios with intervals, letters, rank intervals."),
     "bundle": ("bundling", "Runs, profiles, findings and report in one file, with hashes and a signature."),
     "verify": ("bundling", "Check a bundle, byte by byte, and derive its findings again."),
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.profile import Profile
     from harness.verdict import Overall
 
-_folders = click.argument("folders", nargs=-1, required=True, metavar="RUN...",
+folders = click.argument("folders", nargs=-1, required=True, metavar="RUN...",
                           type=click.Path(path_type=Path, exists=True, file_okay=False))
 _profiles = click.option("--profile", "-p", "profiles", multiple=True, metavar="P",
                          help="A packaged profile or a path to a .toml file; several are merged.")
@@ -30,7 +30,7 @@ _attest = click.option("--attest", "answers", metavar="FILE", multiple=True,
 
 
 @click.command()
-@_folders
+@folders
 @_profiles
 @_attest
 @click.option("--json", "as_json", is_flag=True, help="Machine output alone on stdout.")
@@ -45,9 +45,9 @@ def judge(folders: tuple[Path, ...], profiles: tuple[str, ...], answers: tuple[P
                    else export.findings_json(judged.findings), nl=False)
         return judged.exit_code
     if not judged.assessments:
-        _print(_table(judged.findings))
+        show(_table(judged.findings))
     for assessment in judged.assessments:
-        _print(_tree(assessment))
+        show(_tree(assessment))
         click.echo(_levels(assessment), nl=False)
     _say(judged.overall)
     return judged.exit_code
@@ -67,7 +67,7 @@ def attest(name: str) -> None:
 
 
 @click.command()
-@_folders
+@folders
 @_profiles
 @_attest
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
@@ -130,7 +130,8 @@ def _say(overall: Overall) -> None:
     click.echo(f"{overall.verdict.name}: {counts}", err=True)
 
 
-def _print(table: Table) -> None:
+def show(table: Table) -> None:
+    """Print a table, as wide as it likes where nobody looks at a terminal."""
     from rich.console import Console
 
     Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -14,9 +14,10 @@ LAYERS = [
     {"harness.indicators", "harness.scenario", "harness.plan", "harness.store",
      "harness.fingerprint", "harness.telemetry", "harness.evidence", "harness.masking", "harness.progress",
      "harness.tools", "harness.surroundings", "harness.rounds", "harness.interrupts"},
-    {"harness.validity", "harness.doctor", "harness.attempt", "harness.cells", "harness.attestation"},
+    {"harness.validity", "harness.doctor", "harness.attempt", "harness.cells", "harness.attestation",
+     "harness.comparability"},
     {"harness.profile", "harness.verdict", "harness.runner", "harness.preflight", "harness.extension",
-     "harness.schema", "harness.assessment", "harness.bundle"},
+     "harness.schema", "harness.assessment", "harness.bundle", "harness.comparison"},
     {"drivers", "analysis"},
     {"harness.cli", "harness.__main__"},
 ]
