@@ -1,49 +1,56 @@
-"""Results of fio, iperf3 and sysbench that somebody else made, as a run: what `virtmark import` reads.
+"""Results of other programs as a run: what `virtmark import` reads. How each format is read is in `drivers/imports/`.
 
 The one thing to know: files of one kind of load are rounds of one point, in the order given; whether they are true
 repetitions (a fresh boot each) only who made them knows. What a file does not say is left out, never guessed: a
-network path, a history of rates. Old versions, whose fields mean something else, are refused by name.
+network path, a history of rates. Old versions, whose fields mean something else, are refused by name, and so are files
+that say themselves that they belong to different things: another commit, another system.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from drivers.tools import fio, iperf3, sysbench
-from drivers.tools.reading import Document, document, found, noted
-from harness import codec, evidence
+from drivers.imports._measured import Format, Measured
+from harness import codec, evidence, registry
 from harness.errors import InputError, ToolError
-from harness.model import Evidence, Plan, Repetition, Run, Scenario, Series, Stage, Status, Step, StepResult, Value
-from harness.units import Seconds
+from harness.model import Evidence, Plan, Repetition, Run, Scenario, Stage, Status, Step, StepResult, Value
 
-UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "kib": 2**10, "m": 2**20, "mb": 2**20, "mib": 2**20, "g": 2**30,
-         "gb": 2**30, "gib": 2**30}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """One load found in a file: what it was, and what came of it. `started` is s since 1970, 0 if the file is mute."""
-
-    workload: str
-    stage: str
-    params: dict[str, Value]
-    series: list[Series]
-    elapsed: float
-    version: str
-    started: float = 0.0
+KIND = "imports"
+TARGET_FACTS = ("system", "commit", "branch", "dirty", "commit.time")
+ONE_ONLY = ("system", "commit")
+LOOSE = ("duration", "gives")  # parameters that do not tell one kind of load from another
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """A run with its results, and the untouched bytes that their evidence names, by path below the run folder."""
+    """A run with its results, and the untouched bytes that their evidence names, by path below the run folder.
+
+    `unscored` names what is kept but reaches no indicator.
+    """
 
     run: Run
     raw: Mapping[str, bytes]
+    unscored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Read:
+    """One load, the file that it stands in, and the number of that file."""
+
+    path: Path
+    data: bytes
+    number: int
+    load: Measured
+
+
+def formats() -> dict[str, str]:
+    """Return what can be read: the output that is expected, by the name of the tool."""
+    return {name.replace("_", "-"): registry.find(KIND, name).EXPECTED for name in registry.names(KIND)}
 
 
 def load(tool: str, files: Sequence[Path], *, target: str = "imported", version: str = "",
@@ -52,25 +59,26 @@ def load(tool: str, files: Sequence[Path], *, target: str = "imported", version:
 
     InputError names the file, what is wrong with it and what is expected.
     """
-    if tool not in READERS:
-        raise InputError(f"import: tool {tool!r} is unknown; there are: {', '.join(READERS)}")
+    if tool not in (known := [name.replace("_", "-") for name in registry.names(KIND)]):
+        raise InputError(f"import: tool {tool!r} is unknown; there are: {', '.join(known)}")
     if not files:
         raise InputError(f"import {tool}: no file is given")
-    read = [(path, data, each) for path, data in map(_bytes, files)
-            for each in _measured(tool, path, data, params or {})]
-    scenario = Scenario(name=f"imported-{tool}", title=f"Imported results of {tool}", stage=tuple(_stages(read)),
-                        repetition=Repetition(rounds=max(_rounds(read))))
-    digest = hashlib.sha256(b"".join(hashlib.sha256(data).digest() for _, data, _ in read)).hexdigest()[:12]
-    steps = list(_steps(read, target))
-    results = tuple(_result(step, path, data, each) for step, (path, data, each) in zip(steps, read, strict=True))
-    versions = sorted({each.version for _, _, each in read})
+    form: type[Format] = registry.find(KIND, tool.replace("-", "_"))
+    read = [Read(path, data, number, each) for number, (path, data) in enumerate(map(_bytes, files))
+            for each in _measured(form, tool, path, data, params or {})]
     facts = {"target": {"vendor": "unknown", "product": target, "version": "unknown", "accelerator": "unknown",
-                        "imported": "true"},
-             "guest": {f"tool.{tool}": ", ".join(versions)}}
-    plan = Plan(campaign=f"imported-{digest}", scenario=scenario, target=target, seed=0, steps=tuple(steps))
+                        "imported": "true"}, "guest": {}}
+    facts["guest"][f"tool.{tool}"] = ", ".join(sorted({each.load.version for each in read}))
+    for key, value in _facts(read):
+        facts["target" if key in TARGET_FACTS else "guest"][key] = value
+    steps = list(_steps(read, target))
+    plan = Plan(campaign=f"imported-{_digest(read)}", scenario=_scenario(tool, read), target=target, seed=0,
+                steps=tuple(steps))
+    results, raw = _results(steps, read)
     created = max((result.started for result in results), default="")
-    return Imported(run=Run(plan=plan, facts=facts, created=created, version=version, results=results),
-                    raw={result.evidence[0].path: data for result, (_, data, _) in zip(results, read, strict=True)})
+    mute = dict.fromkeys(each.load.stage for each in read if each.load.params.get("gives") == "")
+    return Imported(run=Run(plan=plan, facts=facts, created=created, version=version, results=results), raw=raw,
+                    unscored=tuple(mute))
 
 
 def _bytes(path: Path) -> tuple[Path, bytes]:
@@ -80,131 +88,84 @@ def _bytes(path: Path) -> tuple[Path, bytes]:
         raise InputError(f"{path}: {error.strerror}") from None
 
 
-def _measured(tool: str, path: Path, data: bytes, params: Mapping[str, Value]) -> list[Measured]:
+def _measured(form: type[Format], tool: str, path: Path, data: bytes, params: Mapping[str, Value]) -> list[Measured]:
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not text (byte {error.start}); the output of {tool} is expected") from None
     try:
-        made = READERS[tool](text)
+        made = form.read(text, params)
     except ToolError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{path}: {error}; expected: {form.EXPECTED}") from None
     for each in made:
-        each.params.update(params)
+        each.params.update({key: value for key, value in params.items() if key not in form.OPTIONS})
+    seen: set[tuple[str, str]] = set()
+    for each in made:
+        if (key := (_point(each), each.part)) in seen:
+            raise InputError(f"{path}: holds {each.stage!r} twice with like parameters; one of each is expected, since "
+                             "repetitions are files")
+        seen.add(key)
     return made
 
 
-def _fio(text: str) -> list[Measured]:
-    read = document(text, fio.TOOL)
-    fio.sound(read)
-    shared = read.data.get("global options", {})
-    names = [str(each.get("jobname")) for each in read.at("jobs")]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ToolError(f"{fio.TOOL}: {names.count(twice[0])} jobs called {twice[0]!r} ran side by side and were not "
-                        "reported together; fio's group_reporting=1 is needed")
-    return [measured for index in range(len(read.at("jobs")))
-            if (measured := _fio_job(read, index, shared | read.at("jobs", index).get("job options", {})))]
+def _facts(read: Sequence[Read]) -> Iterable[tuple[str, str]]:
+    """Yield what the files say of the system; InputError where they say that they are of different ones."""
+    for key in dict.fromkeys(key for each in read for key in each.load.facts):
+        seen = {each.load.facts[key]: each.path for each in read if key in each.load.facts}
+        if key in ONE_ONLY and len(seen) > 1:
+            (one, first), (other, second) = list(seen.items())[:2]
+            raise InputError(f"{second}: is of {key} {other}, {first} of {key} {one}; they are no rounds of one thing, "
+                             "import them as runs of their own")
+        yield key, ", ".join(sorted(seen))
 
 
-def _fio_job(read: Document, index: int, options: Mapping[str, str]) -> Measured | None:
-    direct = str(int(options.get("direct", "0") not in ("0", "") or options.get("buffered") == "0"))
-    labels = {"tool": fio.TOOL, "engine": options.get("ioengine", "psync"), "direct": direct}
-    series = fio.job(read, index, labels)
-    if not series:
-        return None
-    params: dict[str, Value] = {"pattern": options.get("rw", "read"), "depth": int(options.get("iodepth", "1")),
-                                "jobs": int(options.get("numjobs", "1"))}
-    if size := _size(options.get("bs", "4k")):
-        params["block"] = f"{size}B"
-    runtime = max(read.number("jobs", index, op, "runtime") for op in ("read", "write")) / 1e3
-    params |= {"duration": f"{runtime:.0f}s", "window": "none"}  # fio's JSON holds no history of rates
-    return Measured(workload="disk", stage=_name(read.at("jobs", index).get("jobname", "job")), params=params,
-                    series=noted(series, read.notes), elapsed=runtime, version=fio.version(read),
-                    started=float(read.data.get("timestamp_ms", 0)) / 1e3 - runtime)
-
-
-def _iperf3(text: str) -> list[Measured]:
-    read = iperf3.sound(document(text, iperf3.TOOL))
-    test = read.at("start", "test_start")
-    protocol = str(test.get("protocol", "")).lower()
-    if protocol not in ("tcp", "udp"):
-        raise ToolError(f"{iperf3.TOOL}: protocol {protocol or 'none'!r}; tcp and udp can be read")
-    series = iperf3.tcp(read) if protocol == "tcp" else iperf3.udp(read)
-    params: dict[str, Value] = {"measure": protocol, "path": "unknown", "duration": f"{test.get('duration', 0):.0f}s"}
-    if protocol == "tcp":
-        params["streams"] = int(test.get("num_streams", 1))
-    return [Measured(workload="network", stage=f"iperf3-{protocol}", params=params, series=noted(series, read.notes),
-                     elapsed=float(test.get("duration", 0)), version=iperf3.version(read),
-                     started=float(read.at("start").get("timestamp", {}).get("timesecs", 0)))]
-
-
-def _sysbench(text: str) -> list[Measured]:
-    head = re.search(r"^sysbench (\d+\.\S+)", text, re.MULTILINE)
-    if not head or not head[1].startswith("1."):
-        raise ToolError(f"{sysbench.TOOL}: {f'version {head[1]}' if head else 'no version line'}; the output of "
-                        "sysbench 1.x is expected")
-    threads = int(found(r"^Number of threads: (\d+)", text, sysbench.TOOL, "number of threads"))
-    elapsed = found(r"total time:\s+([\d.]+)s", text, sysbench.TOOL, "total time")
-    params: dict[str, Value] = {"threads": threads, "duration": f"{max(1, round(elapsed))}s"}
-    if prime := re.search(r"^Prime numbers limit: (\d+)", text, re.MULTILINE):
-        series = sysbench.Cpu(threads=threads, duration=Seconds(60), prime=int(prime[1])).parse(text)
-        params |= {"method": "prime", "prime": int(prime[1])}
-        return [Measured(workload="compute", stage="sysbench-cpu", params=params, series=series, elapsed=elapsed,
-                         version=head[1])]
-    operation = re.search(r"^\s+operation: (read|write)\s*$", text, re.MULTILINE)
-    if operation and (block := re.search(r"^\s+block size: (\d+)KiB", text, re.MULTILINE)):
-        job = sysbench.Memory(threads=threads, operation="read" if operation[1] == "read" else "write")
-        params |= {"measure": "bandwidth", "operation": operation[1], "span": f"{block[1]}KiB"}
-        return [Measured(workload="memory", stage="sysbench-memory", params=params, series=job.parse(text),
-                         elapsed=elapsed, version=head[1])]
-    raise ToolError(f"{sysbench.TOOL}: neither a cpu nor a memory test; only these can be read")
-
-
-READERS: dict[str, Callable[[str], list[Measured]]] = {"fio": _fio, "iperf3": _iperf3, "sysbench": _sysbench}
-Read = tuple[Path, bytes, Measured]
+def _scenario(tool: str, read: Sequence[Read]) -> Scenario:
+    firsts: dict[str, Measured] = {}
+    counts: dict[str, int] = {}
+    for each in read:
+        point = _point(each.load)
+        firsts.setdefault(point, each.load)
+        counts[point] = counts.get(point, 0) + 1
+    stages = tuple(Stage(workload=each.workload, name=point, params=each.params) for point, each in firsts.items())
+    return Scenario(name=f"imported-{tool}", title=f"Imported results of {tool}", stage=stages,
+                    repetition=Repetition(rounds=max(counts.values())))
 
 
 def _point(each: Measured) -> str:
-    """Return what tells one kind of load from another: a short digest, unless the name alone does."""
-    kept = {key: value for key, value in each.params.items() if key != "duration"}
-    return f"{each.stage}-{hashlib.sha256(codec.encode(kept)).hexdigest()[:6]}"
-
-
-def _rounds(read: Iterable[Read]) -> list[int]:
-    counts: dict[str, int] = {}
-    for _, _, each in read:
-        counts[_point(each)] = counts.get(_point(each), 0) + 1
-    return list(counts.values())
-
-
-def _stages(read: Iterable[Read]) -> Iterable[Stage]:
-    firsts: dict[str, Measured] = {}
-    for _, _, each in read:
-        firsts.setdefault(_point(each), each)
-    return (Stage(workload=each.workload, name=point, params=each.params) for point, each in firsts.items())
+    """Return what tells one kind of load from another: its name, and a short digest of its parameters."""
+    kept = {key: value for key, value in each.params.items() if key not in LOOSE}
+    return f"{_name(each.stage)[:80]}-{hashlib.sha256(codec.encode(kept)).hexdigest()[:6]}"
 
 
 def _steps(read: Iterable[Read], target: str) -> Iterable[Step]:
     counts: dict[str, int] = {}
-    for order, (_, _, each) in enumerate(read):
-        point = _point(each)
+    for order, each in enumerate(read):
+        point = _point(each.load)
         turn = counts[point] = counts.get(point, -1) + 1
-        yield Step(id=f"{point}#{turn}", stage=point, workload=each.workload, params=each.params, point=point, grid={},
-                   arm={}, round=turn, order=order, target=target)
+        yield Step(id=f"{point}#{turn}", stage=point, workload=each.load.workload, params=each.load.params, point=point,
+                   grid={}, arm={}, round=turn, order=order, target=target)
 
 
-def _result(step: Step, path: Path, data: bytes, each: Measured) -> StepResult:
-    when = each.started if each.started > 0 else path.stat().st_mtime
-    kept = Evidence(path=f"raw/{evidence.name(step)}/01-{_name(path.name)}", sha256=hashlib.sha256(data).hexdigest(),
-                    size=len(data), source=str(path.name))
-    return StepResult(step=step, status=Status.DONE, series=tuple(each.series), evidence=(kept,), elapsed=each.elapsed,
-                      started=datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds"))
+def _results(steps: Sequence[Step], read: Sequence[Read]) -> tuple[tuple[StepResult, ...], dict[str, bytes]]:
+    """Return what became of each step, and the files by path: a file is kept once, where its first load is."""
+    places: dict[int, str] = {}
+    raw: dict[str, bytes] = {}
+    made = []
+    for step, each in zip(steps, read, strict=True):
+        place = places.setdefault(each.number, f"raw/{evidence.name(step)}/01-{_name(each.path.name)}")
+        raw[place] = each.data
+        kept = Evidence(path=place, sha256=hashlib.sha256(each.data).hexdigest(), size=len(each.data),
+                        source=each.path.name)
+        when = each.load.started if each.load.started > 0 else each.path.stat().st_mtime
+        made.append(StepResult(step=step, status=Status.DONE, series=tuple(each.load.series), evidence=(kept,),
+                               elapsed=each.load.elapsed,
+                               started=datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds")))
+    return tuple(made), raw
 
 
-def _size(text: str) -> int | None:
-    """Return a size as fio writes it ("4k" is 4096), None for one that is no single size ("4k-64k")."""
-    match = re.fullmatch(r"(\d+)([a-z]*)", text.strip().lower())
-    return int(match[1]) * UNITS[match[2]] if match and match[2] in UNITS else None
+def _digest(read: Sequence[Read]) -> str:
+    files = {each.number: each.data for each in read}
+    return hashlib.sha256(b"".join(hashlib.sha256(data).digest() for data in files.values())).hexdigest()[:12]
 
 
 def _name(text: str) -> str:

@@ -77,7 +77,13 @@ class Share(Quantity):
     base, units, example = "1", {"%": 0.01, "ppm": 1e-6, "": 1.0}, "5%"
 
 
-BY_BASE: dict[str, type[Quantity]] = {kind.base: kind for kind in (Seconds, Bytes, Bandwidth, Rate, Share)}
+class Points(Quantity):
+    """A number in a unit that only the tool knows which printed it."""
+
+    base, units, example = "points", {"points": 1.0}, "100points"
+
+
+BY_BASE: dict[str, type[Quantity]] = {kind.base: kind for kind in (Seconds, Bytes, Bandwidth, Rate, Share, Points)}
 
 
 def show(value: float, unit: str, digits: int = 4) -> str:
@@ -86,6 +92,8 @@ def show(value: float, unit: str, digits: int = 4) -> str:
         return f"{'-' if value < 0 else ''}∞ {unit}".strip() if not math.isnan(value) else f"nan {unit}".strip()
     if unit == "1":
         return f"{value * 100:.{digits}g} %"
+    if unit == "points":
+        return f"{value:.{digits}g} points"
     if unit == "s":
         steps = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
         scale, name = next(((f, u) for u, f in steps if abs(value) >= f), (1e-9, "ns"))

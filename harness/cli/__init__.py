@@ -16,7 +16,7 @@ from harness.errors import VirtmarkError
 
 COMMANDS = {
     "doctor": ("looking", "What can run here; for each missing part, the command that installs it."),
-    "list": ("looking", "What there is: indicators, scenarios, targets, profiles, workloads."),
+    "list": ("looking", "What there is: indicators, scenarios, targets, profiles, workloads, imports."),
     "schema": ("looking", "JSON Schema of the files a user writes."),
     "lab": ("labs", "The embedded two-host lab: up, down, status."),
     "plan": ("running", "The exact steps, in order, with an estimate of time; touches nothing."),

@@ -18,7 +18,10 @@ from harness.errors import InputError
               help="A parameter of the workload that the files cannot tell, such as path=cross-host.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("results"), show_default=True)
 def read(tool: str, files: tuple[Path, ...], *, target: str, settings: tuple[str, ...], out: Path) -> None:
-    """Turn FILEs that TOOL (fio, iperf3, sysbench) wrote into a run; files of one load are its rounds, in order."""
+    """Turn FILEs that TOOL wrote into a run; files of one load are its rounds, in order.
+
+    TOOLs are listed by `virtmark list imports`.
+    """
     from importlib import metadata
 
     from drivers import imported
@@ -35,6 +38,9 @@ def read(tool: str, files: tuple[Path, ...], *, target: str, settings: tuple[str
         for result in taken.run.results:
             journal.append(result)
     click.echo(folder)
+    if taken.unscored:
+        click.echo(f"kept, but no indicator takes them, since nothing says which way is good (--set better=higher or "
+                   f"lower): {', '.join(taken.unscored)}", err=True)
 
 
 def _params(settings: tuple[str, ...]) -> dict[str, str | int | float | bool]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import click
 
 Row = tuple[str, ...]
-KINDS = ("indicators", "scenarios", "targets", "profiles", "workloads")
+KINDS = ("indicators", "scenarios", "targets", "profiles", "workloads", "imports")
 
 
 @click.command()
@@ -92,6 +92,12 @@ def _workloads() -> Iterator[Row]:
         yield name, (kind.__doc__ or "").strip().splitlines()[0]
 
 
+def _imports() -> Iterator[Row]:
+    from drivers import imported
+
+    yield from imported.formats().items()
+
+
 def first_comment(text: str) -> str:
     """Return the first line of a file if it is a comment, without the mark."""
     line = text.lstrip().partition("\n")[0]
@@ -99,5 +105,5 @@ def first_comment(text: str) -> str:
 
 
 ROWS: dict[str, Callable[[], Iterator[Row]]] = dict(
-    zip(KINDS, (_indicators, _scenarios, _targets, _profiles, _workloads), strict=True))
+    zip(KINDS, (_indicators, _scenarios, _targets, _profiles, _workloads, _imports), strict=True))
 COMMANDS = {"doctor": doctor, "list": listed, "schema": schema}
