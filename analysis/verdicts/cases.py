@@ -71,8 +71,8 @@ class Sheet:
 def of_gate(gated: Gated) -> Sheet:
     """Return the cases of a gate, in its order."""
     counts = ", ".join(f"{number} {outcome}" for outcome, number in gated.counts.items())
-    rule = (f"worse needs an adjusted p of at most {100 * gated.fdr:g} % (Benjamini-Hochberg, {gated.tested} tests) and an "
-            "estimate beyond the noise floor; intervals are 95 %; a round is one replicate")
+    rule = (f"worse needs an adjusted p of at most {100 * gated.fdr:g} % (Benjamini-Hochberg, {gated.tested} tests) "
+            "and an estimate beyond the noise floor; intervals are 95 %; a round is one replicate")
     forced = (f"forced over a difference: {each.key}: {each.one or 'absent'}, in the baseline {each.other or 'absent'}"
               for each in gated.differences)
     notes = (*[SIMULATED] * gated.simulated, *forced, *gated.warnings, rule)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from itertools import groupby
 
+from analysis.rows import clean
 from analysis.verdicts.cases import Case, Level, Sheet
 
 _TAG = {Level.FAILED: "failure", Level.BROKEN: "error", Level.OPEN: "skipped", Level.SKIPPED: "skipped"}
@@ -15,15 +16,15 @@ _TAG = {Level.FAILED: "failure", Level.BROKEN: "error", Level.OPEN: "skipped", L
 
 def text(sheet: Sheet) -> str:
     """Return the document."""
-    root = ET.Element("testsuites", {"name": sheet.title} | _counts(sheet.cases))
+    root = ET.Element("testsuites", {"name": clean(sheet.title)} | _counts(sheet.cases))
     ordered = sorted(sheet.cases, key=_area)
     for area, group in groupby(ordered, key=_area):
         cases = tuple(group)
-        suite = ET.SubElement(root, "testsuite", {"name": f"{sheet.target}.{area}"} | _counts(cases))
+        suite = ET.SubElement(root, "testsuite", {"name": clean(f"{sheet.target}.{area}")} | _counts(cases))
         properties = ET.SubElement(suite, "properties")
-        ET.SubElement(properties, "property", name="summary", value=sheet.summary)
+        ET.SubElement(properties, "property", name="summary", value=clean(sheet.summary))
         for note in sheet.notes:
-            ET.SubElement(properties, "property", name="note", value=note)
+            ET.SubElement(properties, "property", name="note", value=clean(note))
         for case in cases:
             _case(suite, case, f"{sheet.target}.{area}")
     ET.indent(root)
@@ -31,14 +32,14 @@ def text(sheet: Sheet) -> str:
 
 
 def _case(suite: ET.Element, case: Case, place: str) -> None:
-    made = ET.SubElement(suite, "testcase", name=case.title, classname=place, time="0")
+    made = ET.SubElement(suite, "testcase", name=clean(case.title), classname=clean(place), time="0")
     if tag := _TAG.get(case.level):
-        found = ET.SubElement(made, tag, message=f"{case.outcome}: {case.text}")
+        found = ET.SubElement(made, tag, message=clean(f"{case.outcome}: {case.text}"))
         if tag != "skipped":
             found.set("type", case.outcome)
-            found.text = "\n".join(f"{key}: {value}" for key, value in case.facts.items())
+            found.text = "\n".join(clean(f"{key}: {value}") for key, value in case.facts.items())
     out = ET.SubElement(made, "system-out")
-    out.text = f"{case.outcome}: {case.text}"
+    out.text = clean(f"{case.outcome}: {case.text}")
 
 
 def _counts(cases: tuple[Case, ...]) -> dict[str, str]:
