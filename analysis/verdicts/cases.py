@@ -14,6 +14,7 @@ from harness.regression.history import FEWEST, Histories, Series, Shift
 from harness.stats.records import Direction, Scale
 from harness.units import show
 
+LARGE = 10.0    # shares from which on digits behind the point say nothing
 SIMULATED = "SIMULATED: nothing here was measured"
 
 
@@ -99,7 +100,7 @@ def percent(share: float, *, sign: bool = True, digits: int = 2) -> str:
     """Return a share as people read it: +5.2 %; infinite ones as such."""
     if not math.isfinite(share):
         return ("+" if share > 0 else MINUS) * (sign or share < 0) + "∞"
-    text = f"{100 * share:.{digits}f}"
+    text = f"{100 * share:.{digits}f}" if abs(share) < LARGE else f"{100 * share:.3g}"
     text = text.removeprefix("-") if not float(text) else text
     return (("+" if sign and share > 0 and float(text) else "") + text.replace("-", MINUS)) + " %"
 

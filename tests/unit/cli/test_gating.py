@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,8 @@ workload = "compute"
 params = { duration = "1s" }
 arms = { where = ["guest", "host"] }
 """
+FILES = {"target": "site", "scenario": "small"}
+BENCHMARKS = sorted((Path(__file__).parents[2] / "data" / "imports" / "pytest_benchmark").glob("round-*.json"))
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,7 @@ def test_a_run_is_no_baseline_of_itself(run, capsys):
 
 
 def test_an_unfinished_run_ends_with_2_and_passes_forced(run, tmp_path, capsys):
-    whole = store.load(next(iter(store.runs(tmp_path.__class__(run(1))))))
+    whole = store.load(next(iter(store.runs(Path(run(1))))))
     folder = tmp_path / "part"
     store.create(folder, whole, {"driver": "fake"})
     with store.Journal(folder) as journal:
@@ -127,9 +130,8 @@ def test_a_history_of_nothing_is_an_error(site, capsys, argv, said):
 def test_noise_is_measured_stored_with_the_testbed_and_used_by_the_gate(tmp_path, capsys):
     (tmp_path / "small.toml").write_text(SCENARIO)
     target(tmp_path, seed=3)
-    argv = ["noise", "--target", str(tmp_path / "site.toml"), "--scenario", str(tmp_path / "small.toml"), "--pairs", "4",
-            "--out", str(tmp_path / "runs")]
-    assert main(argv) == 0
+    names = [part for kind in ("target", "scenario") for part in (f"--{kind}", str(tmp_path / f"{FILES[kind]}.toml"))]
+    assert main(["noise", *names, "--pairs", "4", "--out", str(tmp_path / "runs")]) == 0
     said = capsys.readouterr()
     assert said.out.startswith("SIMULATED noise of site, small, A/A pairs in ABBA order")
     place = tmp_path / "runs" / "site" / "noise.json"
@@ -174,3 +176,24 @@ def test_a_stopped_measurement_of_noise_goes_on(tmp_path, capsys):
 def test_noise_needs_something_to_measure(capsys):
     assert main(["noise", "--target", "fake"]) == 2
     assert "give --target T and --scenario S" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("factor", "limit", "code"), [(1.0, "5%", 0), (30.0, "5%", 1), (30.0, "99900%", 0)])
+def test_files_of_pytest_benchmark_are_gated_directly(tmp_path, capsys, factor, limit, code):
+    """The recorded files against themselves, every time in them multiplied; three processes are three rounds."""
+    folders = []
+    for name, by in (("head", factor), ("base", 1.0)):
+        files = []
+        for path in BENCHMARKS:
+            document = json.loads(path.read_text())
+            for each in document["benchmarks"]:
+                times = each["stats"]
+                times["data"] = [by * value for value in times["data"]]
+                times["median"] *= by
+            files.append(tmp_path / f"{name}-{path.name}")
+            files[-1].write_text(json.dumps(document))
+        argv = ["import", "pytest-benchmark", *map(str, files), "--target", "own", "--out", str(tmp_path / name)]
+        assert main(argv) == 0
+        folders.append(capsys.readouterr().out.strip())
+    assert main(["gate", folders[0], "--baseline", folders[1], "--limit", f"*={limit}"]) == code
+    assert "GEN-01" in capsys.readouterr().out
