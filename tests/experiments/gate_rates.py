@@ -15,16 +15,16 @@ import math
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from scipy import special
 
 from harness import codec, plan, runner, scenario, stats, store, verdict
-from harness.model import Run, Scenario
+from harness.model import Run, Scenario, Step, StepResult
 from harness.regression import DEFAULT_FLOOR, Outcome, gate
 from harness.stats.moments import t_quantile
 
@@ -38,7 +38,26 @@ EQUAL, EACH, ROUNDS, SPREADS = 1000, 200, (5, 10, 20), (0.01, 0.02, 0.04)
 SLOWER, FLOOR = 0.05, math.log1p(DEFAULT_FLOOR)
 
 
-def pool(document: dict, rounds: int, *, seed: int, cv: float, speed: float = 1.0) -> Run:
+class Pool(NamedTuple):
+    """A long run, its steps and results by round."""
+
+    run: Run
+    steps: dict[int, list[Step]]
+    results: dict[int, list[StepResult]]
+
+
+def pooled(run: Run) -> Pool:
+    """Return a run ready to be cut."""
+    steps: dict[int, list[Step]] = {}
+    results: dict[int, list[StepResult]] = {}
+    for step in run.plan.steps:
+        steps.setdefault(step.round, []).append(step)
+    for result in run.results:
+        results.setdefault(result.step.round, []).append(result)
+    return Pool(run, steps, results)
+
+
+def pool(document: dict, rounds: int, *, seed: int, cv: float, speed: float = 1.0) -> Pool:
     """Return one campaign of so many rounds on a simulated target whose guests scatter by `cv`."""
     wanted = codec.convert(Scenario, document, "experiment")
     with tempfile.TemporaryDirectory() as folder:
@@ -46,25 +65,23 @@ def pool(document: dict, rounds: int, *, seed: int, cv: float, speed: float = 1.
                     "spread": f"{50 * cv / math.sqrt(1.25)}%", "speed": speed}
         placed = scenario.build(settings, "experiment")
         outcome = runner.execute(plan.make([wanted], ["fake"], seed=1, rounds=rounds), [placed], Path(folder))
-        return store.load(outcome.folders[0])
+        return pooled(store.load(outcome.folders[0]))
 
 
-def runs(whole: Run, rounds: int, label: str) -> Iterator[Run]:
-    """Yield the runs of so many rounds that a campaign can be cut into, none of which were interleaved."""
-    by_step: dict[int, list] = {}
-    by_result: dict[int, list] = {}
-    for step in whole.plan.steps:
-        by_step.setdefault(step.round, []).append(step)
-    for result in whole.results:
-        by_result.setdefault(result.step.round, []).append(result)
+def pick(whole: Pool, rounds: Sequence[int], label: str) -> Run:
+    """Return these rounds of a run as a run of its own, of a campaign called `label`."""
     replace = msgspec.structs.replace
-    for start in range(0, len(by_step) - rounds + 1, rounds):
-        inside = range(start, start + rounds)
-        steps = tuple(replace(step, round=turn - start) for turn in inside for step in by_step[turn])
-        results = tuple(replace(result, step=replace(result.step, round=turn - start))
-                        for turn in inside for result in by_result[turn])
-        own = replace(whole.plan, steps=steps, campaign=f"{label}/{start}")
-        yield replace(whole, plan=own, results=results)
+    own = replace(whole.run.plan, campaign=label, steps=tuple(
+        replace(step, round=turn) for turn, old in enumerate(rounds) for step in whole.steps[old]))
+    return replace(whole.run, plan=own, results=tuple(
+        replace(result, step=replace(result.step, round=turn))
+        for turn, old in enumerate(rounds) for result in whole.results.get(old, ())))
+
+
+def runs(whole: Pool, rounds: int, label: str) -> Iterator[Run]:
+    """Yield the runs of so many rounds that a campaign can be cut into, none of which were interleaved."""
+    for start in range(0, len(whole.steps) - rounds + 1, rounds):
+        yield pick(whole, range(start, start + rounds), f"{label}/{start}")
 
 
 def equal() -> dict[str, Any]:
@@ -113,10 +130,10 @@ def _mde(sd: float, n: int) -> float:
     return max(stats.mde(error * math.sqrt(dof + 1), dof + 1), FLOOR + t_quantile(dof, 0.8) * error)
 
 
-def _cell(base: Run, slow: Run, n: int, cv: float, aim: str) -> dict[str, Any]:
+def _cell(base: Pool, slow: Pool, n: int, cv: float, aim: str) -> dict[str, Any]:
     """Gate every run of `slow` against one of `base`, n rounds each."""
     gates = [gate([one], [other]) for one, other in zip(runs(slow, n, "slow"), runs(base, n, "base"), strict=False)]
-    logs = [np.log(verdict.judge([run])[0].scores) for run in (base, slow)]
+    logs = [np.log(verdict.judge([one.run])[0].scores) for one in (base, slow)]
     sd, effect = float(np.mean([log.std(ddof=1) for log in logs])), float(logs[0].mean() - logs[1].mean())
     return {"rounds": n, "cv": cv, "aim": aim, "gates": len(gates), "true_cv": round(sd, 5),
             "true_slow_down": round(math.expm1(effect), 5), "promised": round(promised(effect, sd, n), 4),
