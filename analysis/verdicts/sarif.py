@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from typing import Any
+from urllib.parse import quote
 
 from analysis.verdicts.cases import Case, Level, Sheet
 
@@ -35,6 +36,6 @@ def _result(case: Case, rule: int, target: str, place: str) -> dict[str, Any]:
     print_of = hashlib.sha256(f"{target}/{case.title}".encode()).hexdigest()[:32]
     return {"ruleId": case.indicator, "ruleIndex": rule, "kind": kind, "level": level,
             "message": {"text": f"{case.title}: {case.outcome}: {case.text}"},
-            "locations": [{"physicalLocation": {"artifactLocation": {"uri": place}, "region": {"startLine": 1}},
+            "locations": [{"physicalLocation": {"artifactLocation": {"uri": quote(place)}, "region": {"startLine": 1}},
                            "logicalLocations": [{"name": case.title, "kind": "member"}]}],
             "partialFingerprints": {"virtmark/v1": print_of}, "properties": case.facts}

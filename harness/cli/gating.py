@@ -39,7 +39,8 @@ SUMMARY_MAX = 1_000_000
                    "WORKLOAD.INDICATOR, WORKLOAD.POINT and INDICATOR@POINT; of several, the last one holds.")
 @click.option("--noise", "noise_file", metavar="FILE", type=_file,
               help="Noise floors that `virtmark noise` measured; else noise.json beside the run folders.")
-@click.option("--floor", metavar="SHARE", help="The noise floor where no noise file tells one.  [default: 2%]")
+@click.option("--floor", type=click.FloatRange(0, 100, max_open=True), metavar="PCT",
+              help="The noise floor in percent where no noise file tells one.  [default: 2]")
 @click.option("--force", is_flag=True, help="Compare what is not comparable, and let be what is missing; it is told.")
 @click.option("--strict", is_flag=True, help="Exit 3 where it cannot be told whether something got worse.")
 @click.option("--junit", metavar="FILE", type=_file, help="Write JUnit XML.")
@@ -71,7 +72,7 @@ class Asked:
     past: Path | None
     limits: tuple[str, ...]
     noise_file: Path | None
-    floor: str | None
+    floor: float | None
     force: bool
     strict: bool
     junit: Path | None
@@ -185,14 +186,8 @@ def _name(run: Run, option: str) -> str:
 def _allowance(asked: Asked, near: Sequence[Path], run: Run) -> Allowance:
     """Return floors and limits; says why the noise file may not hold for `run`, if it may not."""
     from harness import regression
-    from harness.units import Share
 
-    share, source = regression.DEFAULT_FLOOR, "default"
-    if asked.floor is not None:
-        try:
-            share, source = float(Share.read(asked.floor)), "--floor"
-        except ValueError as error:
-            raise InputError(f"--floor: {error}") from None
+    share, source = (regression.DEFAULT_FLOOR, "default") if asked.floor is None else (asked.floor / 100, "--floor")
     place = asked.noise_file or regression.beside(near)
     known = regression.load(place) if place else None
     for text in regression.doubts(known, run) if known else ():

@@ -99,6 +99,37 @@ def test_sarif_has_what_2_1_0_requires(sheet):
     assert one["invocations"][0]["exitCode"] == 1
 
 
+ALLOWED = {   # of the objects of the format that are written here: keys that it knows, and those that it requires
+    "": ("$schema version runs", "version runs"), "runs": (
+        "tool columnKind automationDetails invocations results", "tool"), "tool": ("driver", "driver"),
+    "driver": ("name version semanticVersion rules", "name"), "rules": ("id name shortDescription help", "id"),
+    "invocations": ("executionSuccessful exitCode toolExecutionNotifications", "executionSuccessful"),
+    "toolExecutionNotifications": ("level message", "message"), "automationDetails": ("id", ""),
+    "results": ("ruleId ruleIndex kind level message locations partialFingerprints properties", "message"),
+    "message": ("text", "text"), "shortDescription": ("text", "text"), "help": ("text", "text"),
+    "locations": ("physicalLocation logicalLocations", ""), "physicalLocation": ("artifactLocation region", ""),
+    "artifactLocation": ("uri", ""), "region": ("startLine", ""), "logicalLocations": ("name kind", "")}
+
+
+def checked(value, key=""):
+    """Yield what an object holds beyond what SARIF allows at its place, and what it lacks."""
+    if isinstance(value, list):
+        for each in value:
+            yield from checked(each, key)
+    elif isinstance(value, dict) and key not in ("properties", "partialFingerprints"):
+        known, needed = (set(words.split()) for words in ALLOWED[key])
+        yield from (f"{key}: {name}" for name in (value.keys() - known) | (needed - value.keys()))
+        for name, part in value.items():
+            yield from checked(part, name)
+
+
+def test_sarif_has_no_key_that_the_format_does_not_know(sheet):
+    document = json.loads(sarif.text(sheet, version="0.1.0", place="runs of today/run.json"))
+    assert list(checked(document)) == []
+    places = [result["locations"][0]["physicalLocation"] for result in document["runs"][0]["results"]]
+    assert {place["artifactLocation"]["uri"] for place in places} == {"runs%20of%20today/run.json"}
+
+
 def test_annotations_are_one_line_each_and_escaped(sheet):
     lines = list(github.lines(sheet))
     assert [line.split(" ")[0] for line in lines] == ["::error", "::warning", "::notice"]

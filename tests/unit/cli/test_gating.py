@@ -82,12 +82,18 @@ def test_what_is_tolerated_passes(run, capsys):
 
 @pytest.mark.parametrize(("argv", "said"), [
     (["--limit", "disk.*=5%"], "'disk.*' matches nothing"), (["--limit", "5%"], "no PATTERN=SHARE"),
-    (["--floor", "much"], "--floor: 'much' is no quantity"), (["--by", "version"], "go with --history"),
+    (["--by", "version"], "go with --history"),
     (["--noise", "none.json"], "none.json: No such file"), (["--junit", "/proc/x/y"], "cannot be written")])
 def test_a_wrong_option_is_one_line_and_exit_2(run, capsys, argv, said):
     assert main(["gate", run(1), "-b", run(0), *argv]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("virtmark: ")]
     assert said in line
+
+
+def test_the_floor_is_given_in_percent(run, capsys):
+    assert main(["gate", run(8), "-b", run(0), "--floor", "30"]) == 0
+    assert "floor 30.00 % (--floor)" in capsys.readouterr().out
+    assert main(["gate", run(8), "-b", run(0), "--floor", "much"]) == 2
 
 
 def test_a_run_is_no_baseline_of_itself(run, capsys):
