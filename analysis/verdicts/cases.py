@@ -169,6 +169,7 @@ def shift_text(series: Series, shift: Shift) -> str:
     word, size = "worse" if shift.worse else "better", f"{percent(loss[0])}{points}"
     interval = f"[{percent(loss[1])} … {percent(loss[2])}]"
     text = f"{word} from {clean(shift.suspects[0])} to {first}: loss {size} {interval}, p = {shift.p:.2g}"
+    text += f", n = {shift.contrast.n[1]} and {shift.contrast.n[0]} runs"
     text += ", holds to the last run" if shift.at_head else ", over since"
     if shift.also:
         text += f"; also changed: {_listed([each.key for each in shift.also])}"

@@ -32,6 +32,7 @@ class Line:
     head: bool
     size: str
     interval: str
+    n: str
     p: str
     before: str
     after: str
@@ -73,7 +74,8 @@ def _line(series: Series, shift: Shift, words: Words) -> Line:
     return Line(
         title=drawing.title(series, words), anchor=charts.slug("history", series.name), worse=shift.worse,
         alarm=shift.alarm, head=shift.at_head, size=f"{percent(middle)}{points}",
-        interval=f"{percent(low)} … {percent(high)}", p=f"{shift.p:.2g}",
+        interval=f"{percent(low)} … {percent(high)}",
+        n=" / ".join(map(str, reversed(shift.contrast.n))), p=f"{shift.p:.2g}",
         before=drawing.level_text(shift.before, series.unit), after=drawing.level_text(shift.after, series.unit),
         since=clean(series.points[shift.first].label), suspects=" … ".join(map(clean, shift.suspects)),
         also=tuple(f"{clean(each.key)}: {clean(each.one) or '–'} → {clean(each.other) or '–'}" for each in shift.also))
