@@ -125,9 +125,10 @@ def change_text(change: Change) -> str:
 def _power(change: Change) -> Iterator[str]:
     """Yield what the gate could have caught, and how many rounds would tell."""
     if change.mde is not None and math.isfinite(change.mde) and change.outcome in (Outcome.UNDECIDED, Outcome.SAME):
-        yield f"catches {percent(change.mde, sign=False)} in 80 of 100 repetitions"
+        yield (f"catches {percent(change.mde, sign=False)} in 80 of 100 repetitions" if change.mde < LARGE else
+               f"catches nothing below {100 * LARGE:.0f} %")
     if change.outcome is Outcome.UNDECIDED and change.more:
-        yield f"{change.more} more rounds on each side would tell"
+        yield f"{change.more} more round{'s' * (change.more > 1)} on each side would tell"
 
 
 def _case(change: Change) -> Case:

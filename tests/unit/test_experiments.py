@@ -1,4 +1,4 @@
-"""The committed experiments on the gate: what they say, whether the documents say the same, and a thinned repetition."""
+"""The committed experiments on the gate: what they say, that the documents say the same, and a thinned repetition."""
 
 import json
 from pathlib import Path
