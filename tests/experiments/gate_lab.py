@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def measure(out: Path, rounds: int = ROUNDS) -> None:
         runner.execute(plan.make([SCENARIO], [lab.name], seed=1, rounds=LOOK), [lab], out / "look")
     seen = levels(store.load(store.runs(out / "look")[0]))
     held = scenario.build(lab.settings | {
-        "driver": "slowed", "name": "slowed", "cpu": 1 / SLOWER, "iops": round(seen["STO-01"] / SLOWER),
+        "driver": "slowed", "name": "slowed", "quota": 1 / SLOWER, "iops": round(seen["STO-01"] / SLOWER),
         "bits": round(8 * seen["NET-02"] / SLOWER)}, "experiment")
     campaign = plan.make([SCENARIO], [lab.name, held.name], seed=2, rounds=rounds)
     runner.execute(campaign, [lab, held], out / "pairs")
@@ -61,17 +62,18 @@ def levels(run: Run) -> dict[str, float]:
             if one.indicator in BY and one.scores}
 
 
-def judge(out: Path) -> dict[str, Any]:
+def judge(out: Path, gates: int = GATES, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
     """Return what gates drawn from the rounds in `out` said, one row an indicator and number of rounds."""
     folders = {store.head(folder).plan.target: folder for folder in store.runs(out / "pairs")}
     usual, held = (gate_rates.pooled(store.load(folders[name])) for name in ("lab", "slowed"))
-    limits = {key: value for key, value in store.settings(folders["slowed"]).items() if key in ("cpu", "iops", "bits")}
-    rows = [_row(usual, held, name, n) for name in BY for n in SIZES if 2 * n <= len(usual.steps)]
-    return {"command": "python -m tests.experiments.gate_lab", "rounds": len(usual.steps), "gates": GATES,
+    limits = {key: value for key, value in store.settings(folders["slowed"]).items() if key in ("quota", "iops", "bits")}
+    rows = [_row(usual, held, name, n, gates) for name in BY for n in sizes if 2 * n <= len(usual.steps)]
+    return {"command": "python -m tests.experiments.gate_lab", "rounds": len(usual.steps), "gates": gates,
             "held": limits, "facts": usual.run.facts["target"], "rows": rows}
 
 
-def _row(usual: gate_rates.Pool, held: gate_rates.Pool, name: str, n: int) -> dict[str, Any]:
+def _row(usual: gate_rates.Pool, held: gate_rates.Pool, name: str, n: int,
+         gates: int) -> dict[str, Any]:
     """Draw gates of one indicator, so that nothing else is tested beside it."""
     known = {name: indicators.catalogue()[name]}
     logs = [np.log(next(one.scores for one in verdict.judge([its.run], catalogue=known)))
@@ -79,7 +81,7 @@ def _row(usual: gate_rates.Pool, held: gate_rates.Pool, name: str, n: int) -> di
     sd, effect = float(np.sqrt(np.mean([log.var(ddof=1) for log in logs]))), float(logs[1].mean() - logs[0].mean())
     rng = np.random.default_rng(3)
     caught, false, undone = 0, 0, 0
-    for _ in range(GATES):
+    for _ in range(gates):
         mixed = rng.permutation(len(usual.steps))
         base, other = (gate_rates.pick(usual, mixed[at:at + n].tolist(), f"usual/{at}") for at in (0, n))
         slow = gate_rates.pick(held, rng.permutation(len(held.steps))[:n].tolist(), "held")
@@ -88,8 +90,8 @@ def _row(usual: gate_rates.Pool, held: gate_rates.Pool, name: str, n: int) -> di
         false += said[1] is Outcome.WORSE
         undone += said[0] in (Outcome.INVALID, Outcome.UNGATED)
     return {"indicator": name, "by": BY[name], "rounds": n, "true_slow_down": round(math.expm1(effect), 5),
-            "true_cv": round(sd, 5), "promised": round(gate_rates.promised(effect, sd, n), 4), "caught": caught / GATES,
-            "false_alarms": false / GATES, "invalid": undone / GATES,
+            "true_cv": round(sd, 5), "promised": round(gate_rates.promised(effect, sd, n), 4), "caught": caught / gates,
+            "false_alarms": false / gates, "invalid": undone / gates,
             "slow_down_95": [round(math.expm1(end), 5) for end in _interval(logs)]}
 
 

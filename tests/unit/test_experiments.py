@@ -1,14 +1,15 @@
 """The committed experiments on the gate: what they say, that the documents say the same, and a thinned repetition."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 from scipy import special
 
-from harness import stats
+from harness import plan, runner, scenario, stats
 from harness.regression import gate
-from tests.experiments import gate_rates
+from tests.experiments import gate_lab, gate_rates
 
 ROOT = Path(__file__).parents[2]
 EQUAL, SLOWER = (json.loads((gate_rates.DATA / f"{name}.json").read_text()) for name in ("equal", "slower"))
@@ -48,3 +49,27 @@ def test_the_first_gates_come_out_as_they_were_recorded():
              for seed in (101, 102)]
     codes = [gate([one], [other]).exit_code for one, other in zip(*sides, strict=True)]
     assert "".join(map(str, codes)) == EQUAL["codes"][:4]
+
+
+def test_the_experiment_in_the_lab_judges_what_it_measured(tmp_path):
+    """On simulated targets under the names of the real ones; the lab itself is measured by hand."""
+    for seed, (name, speed) in enumerate((("lab", 1.0), ("slowed", 1 / 1.5)), 1):
+        placed = scenario.build({"driver": "fake", "name": name, "speed": speed, "noise": "1%", "seed": seed}, "test")
+        runner.execute(plan.make([gate_lab.SCENARIO], [name], seed=2, rounds=8), [placed], tmp_path / "pairs")
+    found = gate_lab.judge(tmp_path, gates=3, sizes=(4, 5))
+    assert [(row["indicator"], row["rounds"], row["caught"]) for row in found["rows"]] == [
+        (name, 4, 1.0) for name in gate_lab.BY]
+    assert all(0.4 < row["true_slow_down"] < 0.6 and row["promised"] > 0.99 for row in found["rows"])
+
+
+def test_the_lab_held_back_is_the_lab_with_three_limits(monkeypatch):
+    import drivers.targets
+
+    monkeypatch.setattr(drivers.targets, "__path__", [*drivers.targets.__path__, str(gate_lab.PLACE)])
+    pytest.importorskip("libvirt", reason="not installed; pip install 'virtmark[libvirt]'")
+    lab = scenario.target("lab")
+    held = scenario.build(lab.settings | {"driver": "slowed", "name": "slowed", "quota": 0.95, "iops": 100}, "test")
+    assert (held.target.hosts, held.target.cpu, held.target.quota) == (lab.target.hosts, lab.target.cpu, 0.95)
+    from drivers.targets import slowed
+
+    subprocess.run(["sh", "-n"], input=slowed._HOLD.encode(), check=True)

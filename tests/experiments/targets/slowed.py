@@ -32,16 +32,16 @@ fi
 
 
 class Slowed(Libvirt, frozen=True, kw_only=True, dict=True):
-    """The lab, its guests held to `cpu` of one processor, `iops` operations and `bits` per second; 0 holds nothing."""
+    """The lab, its guests held to `quota` of one processor, `iops` operations and `bits` per second; 0 holds nothing."""
 
-    cpu: float = 0.0
+    quota: float = 0.0
     iops: float = 0.0
     bits: float = 0.0
 
     @contextmanager
     def guests(self, specs: Sequence[GuestSpec]) -> Iterator[Sequence[Shell]]:
         """Boot guests, then hold each back."""
-        words = [f"{limit:.0f}" if limit else "max" for limit in (20_000 * self.cpu, self.iops, self.bits)]
+        words = [f"{limit:.0f}" if limit else "max" for limit in (20_000 * self.quota, self.iops, self.bits)]
         with Libvirt.guests(self, specs) as machines:
             for machine in machines:
                 machine.run(["sh", "-s", *words], timeout=60, stdin=_HOLD.encode()).checked()
