@@ -30,6 +30,7 @@ from tests.experiments import gate_rates
 
 PLACE = Path(__file__).parent / "targets"
 SLOWER, LOOK, ROUNDS, GATES, SIZES = 1.05, 6, 60, 2000, (5, 10, 20)
+WIRE = 8 * 1514 / 1448  # bits that the token bucket counts, of frames, for a byte that TCP carries
 BY = {"CPU-01": "CPU quota", "STO-01": "block throttle (io.max)", "NET-02": "token bucket (tbf)"}
 DISK = {"pattern": "randread", "depth": 16, "size": "64MiB", "precondition": 1, "keep": True, "duration": "6s",
         "window": "200ms"}
@@ -51,7 +52,7 @@ def measure(out: Path, rounds: int = ROUNDS) -> None:
     seen = levels(store.load(store.runs(out / "look")[0]))
     held = scenario.build(lab.settings | {
         "driver": "slowed", "name": "slowed", "quota": 1 / SLOWER, "iops": round(seen["STO-01"] / SLOWER),
-        "bits": round(8 * seen["NET-02"] / SLOWER)}, "experiment")
+        "bits": round(WIRE * seen["NET-02"] / SLOWER)}, "experiment")
     campaign = plan.make([SCENARIO], [lab.name, held.name], seed=2, rounds=rounds)
     runner.execute(campaign, [lab, held], out / "pairs")
 
