@@ -67,7 +67,7 @@ def judge(out: Path, gates: int = GATES, sizes: Sequence[int] = SIZES) -> dict[s
     """Return what gates drawn from the rounds in `out` said, one row an indicator and number of rounds."""
     folders = {store.head(folder).plan.target: folder for folder in store.runs(out / "pairs")}
     usual, held = (gate_rates.pooled(store.load(folders[name])) for name in ("lab", "slowed"))
-    limits = {key: value for key, value in store.settings(folders["slowed"]).items() if key in ("quota", "iops", "bits")}
+    limits = {key: store.settings(folders["slowed"]).get(key) for key in ("quota", "iops", "bits")}
     rows = [_row(usual, held, name, n, gates) for name in BY for n in sizes if 2 * n <= len(usual.steps)]
     return {"command": "python -m tests.experiments.gate_lab", "rounds": len(usual.steps), "gates": gates,
             "held": limits, "facts": usual.run.facts["target"], "rows": rows}

@@ -77,6 +77,18 @@ def test_adjusted_p_keeps_the_order_and_is_never_smaller(p):
     assert (adjusted >= np.array(p) - 1e-15).all()
 
 
+@given(st.integers(0, 1000))
+def test_worse_takes_an_adjusted_p_over_the_whole_gate_and_an_estimate_beyond_the_floor(seed):
+    rng = np.random.default_rng(seed)
+    sides = [{"latency": noisy(rng, slow, 0.02, 5), "bandwidth": noisy(rng, 1, 0.02, 5)} for slow in (1.04, 1)]
+    gated = gate([run(sides[0], campaign="a")], [run(sides[1], campaign="b")])
+    assert [change.p_adjusted for change in gated.changes] == pytest.approx(
+        stats.bh([change.p for change in gated.changes]))
+    for change in gated.changes:
+        beyond = abs(change.contrast.loss) > math.log(1.02)
+        assert (change.outcome in (Outcome.WORSE, Outcome.BETTER)) == (change.p_adjusted <= 0.05 and beyond)
+
+
 def test_a_difference_inside_the_noise_floor_is_no_regression_however_certain():
     one, other = two(1.015, cv=0.001, rounds=20)
     gated = gate([one], [other])
