@@ -32,7 +32,7 @@ fi
 
 
 class Slowed(Libvirt, frozen=True, kw_only=True, dict=True):
-    """The lab; its guests are held to `quota` of one processor, `iops` operations and `bits` per second; 0: not held."""
+    """The lab; its guests are held to `quota` of a processor, `iops` operations and `bits` per second; 0: not held."""
 
     quota: float = 0.0
     iops: float = 0.0
