@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 from harness.regression.allowance import DEFAULT_FLOOR, Allowance, Floor, Limit, limits
-from harness.regression.gate import Change, Gated, Outcome, gate
+from harness.regression.changes import Change, Gated, Outcome
+from harness.regression.gate import gate
 from harness.regression.history import Histories, history
 from harness.regression.noise import FILE, Noise, beside, doubts, load, measured
 from harness.regression.noise import text as noise_text

@@ -7,10 +7,9 @@ tolerated; all else cannot be told, and it is said what could have been.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,114 +19,9 @@ from harness.errors import InputError
 from harness.indicators import Indicator
 from harness.model import Finding, Run
 from harness.regression.allowance import Allowance
-from harness.regression.contrast import Contrast, contrast, effect, is_share, relative, resolved
+from harness.regression.changes import Change, Gated, Key, Outcome
+from harness.regression.contrast import contrast, effect, is_share, relative, resolved
 from harness.stats.records import DEFAULT_POLICY, Direction, StatsPolicy, Verdict
-
-Key = tuple[str, str]
-
-
-class Outcome(StrEnum):
-    """What became of an indicator at a point; the order is that of a report."""
-
-    WORSE = "worse"
-    MISSING = "missing"
-    INVALID = "invalid"
-    UNDECIDED = "cannot tell"
-    BETTER = "better"
-    SAME = "same"
-    NEW = "new"
-    UNGATED = "not gated"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """An indicator at a point of a run against the baseline.
-
-    `floor`, `limit` and `mde` are shares of the baseline (0.05: 5 % worse), for shares differences; `mde` is the least
-    loss that this gate calls worse in 80 of 100 repetitions, `more` the rounds on each side beyond those of the run
-    that would tell. `run` and `baseline` are the levels in `unit`: geometric means, for shares means.
-    """
-
-    indicator: str
-    point: str
-    outcome: Outcome
-    reasons: tuple[str, ...] = ()
-    unit: str = ""
-    direction: Direction = Direction.TARGET
-    contrast: Contrast | None = None
-    run: float | None = None
-    baseline: float | None = None
-    floor: float = 0.0
-    floor_source: str = ""
-    limit: float = 0.0
-    p: float | None = None
-    p_adjusted: float | None = None
-    mde: float | None = None
-    more: int | None = None
-
-    @property
-    def key(self) -> Key:
-        """Return indicator and point."""
-        return self.indicator, self.point
-
-    @property
-    def loss(self) -> tuple[float, float, float] | None:
-        """Return how much worse, with the interval, as shares of the baseline (differences for shares)."""
-        its = self.contrast
-        return (relative(its.loss, its.scale), relative(its.low, its.scale), relative(its.high, its.scale)
-                ) if its else None
-
-    @property
-    def ratio(self) -> tuple[float, float, float] | None:
-        """Return run / baseline with its interval, for shares run - baseline, as they were measured."""
-        its = self.contrast
-        if its is None:
-            return None
-        log, up = its.scale is stats.Scale.LOG, self.direction is Direction.HIGHER_IS_BETTER
-        ends = sorted((-its.low, -its.high) if up else (its.low, its.high))
-        return tuple(1 + relative(x, its.scale) if log else x  # type: ignore[return-value]
-                     for x in (-its.loss if up else its.loss, *ends))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gated:
-    """The whole gate, ordered by outcome, indicator and point; `differences` are those it was forced over."""
-
-    target: str
-    scenario: str
-    changes: tuple[Change, ...]
-    differences: tuple[Difference, ...] = ()
-    warnings: tuple[str, ...] = ()
-    forced: bool = False
-    strict: bool = False
-    simulated: bool = False
-    fdr: float = DEFAULT_POLICY.fdr
-    policy: str = DEFAULT_POLICY.hash
-
-    @property
-    def counts(self) -> dict[Outcome, int]:
-        """Return how many changes have each outcome, those that occur."""
-        found = Counter(change.outcome for change in self.changes)
-        return {outcome: found[outcome] for outcome in Outcome if found[outcome]}
-
-    @property
-    def tested(self) -> int:
-        """Return how many indicators and points were held to the baseline at all."""
-        return sum(change.p is not None for change in self.changes)
-
-    @property
-    def exit_code(self) -> int:
-        """1 something is worse; 2 something is missing; 3 invalid, nothing tested, or (strict) not to be told; else 0.
-
-        Forced, what is missing or invalid is told but does not count.
-        """
-        counts = self.counts
-        if Outcome.WORSE in counts:
-            return 1
-        if Outcome.MISSING in counts and not self.forced:
-            return 2
-        undecided = Outcome.UNDECIDED in counts and self.strict
-        return 3 if undecided or not self.tested or (Outcome.INVALID in counts and not self.forced) else 0
 
 
 def gate(runs: Sequence[Run], baselines: Sequence[Run], allowance: Allowance | None = None, *, force: bool = False,
@@ -215,23 +109,32 @@ def _compared(key: Key, run: Sequence[Finding], baseline: Sequence[Finding], all
                    p=found.p_beyond(effect(limit, found.scale)) if min(len(x), len(y)) > 1 else None)
 
 
+class _Standing(NamedTuple):
+    """How one side stands at an indicator and point: its worst verdict (None: it has none), and why that."""
+
+    worst: Verdict | None
+    counts: bool
+    why: tuple[str, ...]
+
+
+def _standing(findings: Sequence[Finding]) -> _Standing:
+    return _Standing(
+        max((one.verdict for one in findings), default=None), any(one.verdict is Verdict.MEASURED for one in findings),
+        tuple(dict.fromkeys(text for one in findings if one.verdict is not Verdict.MEASURED for text in one.reasons)))
+
+
 def _told_apart(run: Sequence[Finding], baseline: Sequence[Finding]) -> tuple[Outcome, tuple[str, ...]] | None:
     """Return what is known without a comparison: that something is not there, does not count, or was lost."""
-    worst, counts = [max((one.verdict for one in side), default=None) for side in (run, baseline)], [
-        any(one.verdict is Verdict.MEASURED for one in side) for side in (run, baseline)]
-    why = [tuple(dict.fromkeys(text for one in side if one.verdict is not Verdict.MEASURED for text in one.reasons))
-           for side in (run, baseline)]
-    if not baseline:
+    its, before = _standing(run), _standing(baseline)
+    if before.worst is None:
         return Outcome.NEW, ("the baseline does not have it",)
-    if not counts[1]:
-        lost = worst[0] is Verdict.FAIL and worst[1] is not Verdict.FAIL
-        said = f"the baseline is {worst[1].name if worst[1] is not None else 'empty'}"
-        return (Outcome.WORSE, why[0]) if lost else (Outcome.UNGATED, (said, *why[1]))
-    if worst[0] is Verdict.FAIL:
-        return Outcome.WORSE, why[0]
-    if worst[0] is Verdict.INVALID:
-        return Outcome.INVALID, why[0]
-    return None if counts[0] else (Outcome.MISSING, why[0] or ("the run does not have it",))
+    if its.worst is Verdict.FAIL and before.worst is not Verdict.FAIL:
+        return Outcome.WORSE, its.why
+    if not before.counts:
+        return Outcome.UNGATED, (f"the baseline is {before.worst.name}", *before.why)
+    if its.worst in (Verdict.INVALID, Verdict.FAIL):
+        return Outcome.INVALID, its.why
+    return None if its.counts else (Outcome.MISSING, its.why or ("the run does not have it",))
 
 
 def _scores(run: Sequence[Finding], baseline: Sequence[Finding], *,
@@ -295,4 +198,4 @@ def _warnings(baselines: Sequence[Run], side: Mapping[Key, Sequence[Finding]], p
     return (f"baselines differ among themselves in {where}: their pooled rounds are no sample of one thing",)
 
 
-__all__ = ["Change", "Gated", "Outcome", "gate"]
+__all__ = ["gate"]
