@@ -34,7 +34,7 @@ ONE = {"name": "one", "title": "One indicator", "stage": [
 MANY = {"name": "many", "title": "Several indicators", "stage": [
     *ONE["stage"], {"workload": "compute", "params": {"duration": "1s"}, "arms": {"where": ["guest", "host"]}},
     {"workload": "network", "params": {"measure": "rtt", "path": "cross-host", "duration": "1s"}}]}
-EQUAL, EACH, ROUNDS, SPREADS = 1000, 100, (5, 10, 20), (0.01, 0.02, 0.04)
+EQUAL, EACH, ROUNDS, SPREADS = 1000, 200, (5, 10, 20), (0.01, 0.02, 0.04)
 SLOWER, FLOOR = 0.05, math.log1p(DEFAULT_FLOOR)
 
 
