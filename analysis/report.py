@@ -83,13 +83,13 @@ def replace(out: Path, files: Mapping[str, bytes], page: str) -> None:
     """Write the files; charts and lists that an earlier `page` left in `out` and this one lacks are removed."""
     ours = (out / page).exists()
     for name, data in files.items():
-        _put(out / name, data)
+        put(out / name, data)
     for left in (*out.glob("charts/*.svg"), *out.glob("charts/*.png"), *out.glob("evidence/*.sha256")) if ours else ():
         if left.relative_to(out).as_posix() not in files:
             left.unlink()
 
 
-def _put(path: Path, data: bytes) -> None:
+def put(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

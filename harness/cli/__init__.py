@@ -29,6 +29,8 @@ COMMANDS = {
     "attest": ("judging", "The questionnaire for clauses that no measurement can answer."),
     "report": ("judging", "HTML report, charts, findings.json and findings.csv."),
     "compare": ("comparing", "Vendors side by side: ratios with intervals, letters, rank intervals."),
+    "gate": ("gating", "For CI: what got worse than a baseline, beyond noise; where a history changed."),
+    "noise": ("gating", "The noise floor of a testbed, by A/A pairs."),
     "bundle": ("bundling", "Runs, profiles, findings and report in one file, with hashes and a signature."),
     "verify": ("bundling", "Check a bundle, byte by byte, and derive its findings again."),
 }

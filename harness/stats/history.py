@@ -93,20 +93,23 @@ def segment_history(y: npt.ArrayLike, *, seed: int | str = "", floor: float = 0.
             for a, b, c in zip(edges, edges[1:], edges[2:], strict=False)]
 
 
-def alarms(histories: Mapping[str, npt.ArrayLike], *, floor: float = 0.0,
+def alarms(histories: Mapping[str, npt.ArrayLike], *, floor: float | Mapping[str, float] = 0.0,
            policy: StatsPolicy = DEFAULT_POLICY) -> dict[str, Change]:
     """Return the changes that hold to HEAD, by series id, at a false discovery rate of policy.fdr over all series.
+
+    `floor` is the noise floor, one for all or by series id.
 
     A permutation p cannot be smaller than 1 / (R + 1); where so many series would need a smaller one, R is raised for
     those with a change.
     """
     enough = math.ceil(4 * len(histories) / policy.fdr)
     finer = dataclasses.replace(policy, permutations=max(policy.permutations, enough))
+    floors = floor if isinstance(floor, Mapping) else dict.fromkeys(histories, floor)
     heads: dict[str, Change] = {}
     for name, y in histories.items():
-        head = _head(segment_history(y, floor=floor, seed=name, policy=policy))
+        head = _head(segment_history(y, floor=floors[name], seed=name, policy=policy))
         if head and finer.permutations > policy.permutations and head.p < 2 / policy.permutations:
-            head = _head(segment_history(y, floor=floor, seed=name, policy=finer))
+            head = _head(segment_history(y, floor=floors[name], seed=name, policy=finer))
         if head:
             heads[name] = head
     adjusted = bh([heads[name].p if name in heads else 1.0 for name in histories])

@@ -17,7 +17,7 @@ LAYERS = [
     {"harness.validity", "harness.doctor", "harness.attempt", "harness.cells", "harness.attestation",
      "harness.comparability"},
     {"harness.profile", "harness.verdict", "harness.runner", "harness.preflight", "harness.extension",
-     "harness.schema", "harness.assessment", "harness.bundle", "harness.comparison"},
+     "harness.schema", "harness.assessment", "harness.bundle", "harness.comparison", "harness.regression"},
     {"drivers", "analysis"},
     {"harness.cli", "harness.__main__"},
 ]

@@ -102,6 +102,14 @@ def test_alarms_hold_the_false_discovery_rate_and_find_one_in_many():
     assert len(found) <= 2
 
 
+def test_each_series_may_have_a_noise_floor_of_its_own():
+    rng = np.random.default_rng(3)
+    step = np.concatenate([rng.normal(100, 0.5, 30), rng.normal(106, 0.5, 20)])
+    both = {"calm": step, "noisy": step}
+    assert list(alarms(both, floor={"calm": 0.01, "noisy": 0.05})) == ["calm"]
+    assert list(alarms(both, floor=0.01)) == ["calm", "noisy"]
+
+
 def test_alarms_are_for_head_only():
     gone = np.concatenate([RNG.normal(100, 1, 20), RNG.normal(150, 1, 20), RNG.normal(100, 1, 20)])
     found = alarms({"back": gone, "flat": RNG.normal(100, 1, 60)})
