@@ -79,7 +79,11 @@ def _chinese(text: str) -> str:
     if found := _found(text):
         match, chinese = found
         return _PLACE.sub(lambda place: _chinese(match[place[2]]) if place[1] else match[place[2]], chinese)
-    return "；".join(_each(text.split("; ")))
+    parts = text.split("; ")
+    if len(parts) > 1:
+        return "；".join(_each(parts))
+    whose, colon, rest = text.partition(": ")
+    return f"{whose}：{_chinese(rest)}" if colon and known(rest) else text
 
 
 def _each(parts: list[str]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -51,21 +50,6 @@ class Words:
         """Return what a method does, in a sentence or two; nothing for an unknown one."""
         return next((self.pick(*texts) for part, texts in table()["method"].items() if part in method), "")
 
-    def reason(self, text: str) -> str:
-        """Return a reason in the language of the report, where it is one of those that [reason] knows."""
-        if self.lang != "zh" or not text:
-            return text
-        for pattern, said in _reasons():
-            if found := pattern.fullmatch(text):
-                return said.format(**{name: self.reason(part) for name, part in found.groupdict().items()})
-        whose, colon, rest = text.partition(": ")
-        known = self.reason(rest)
-        return f"{whose}：{known}" if colon and known != rest else text
-
-    def shown(self, title: str) -> str:
-        """Return the title of a scenario in the language of the report, where it is a packaged one."""
-        return self.pick(title, table()["scenario"].get(title, ""))
-
     def difference(self, kind: str) -> str:
         """Return what a difference between runs is about."""
         return self(f"differ.{kind}")
@@ -77,17 +61,6 @@ class Words:
     def pick(self, en: str, zh: str) -> str:
         """Return whichever of two texts suits the language."""
         return zh if self.lang == "zh" and zh else en
-
-
-@cache
-def _reasons() -> list[tuple[re.Pattern[str], str]]:
-    """Return patterns of English reasons, each {name} standing for any text, with what they are in Chinese; {n} and
-    {least} are numbers."""
-    def part(name: re.Match[str]) -> str:
-        return f"(?P<{name[1]}>{'[0-9]+' if name[1] in ('n', 'least') else '.+'})"
-
-    return [(re.compile(re.sub(r"\\{(\w+)\\}", part, re.escape(english)), re.DOTALL), chinese)
-            for english, chinese in table()["reason"].items()]
 
 
 @cache

@@ -29,6 +29,12 @@ CREATE TABLE registers (id int PRIMARY KEY, value bigint);
 INSERT INTO accounts SELECT id, {BALANCE} FROM generate_series(1, {ACCOUNTS}) AS id;
 INSERT INTO registers SELECT id, 0 FROM generate_series(1, {REGISTERS}) AS id;
 """
+ANEW = f"""
+TRUNCATE numbers, transfers;
+UPDATE accounts SET balance = {BALANCE};
+UPDATE registers SET value = 0;
+"""
+KEPT = "SELECT count(*) FROM numbers"
 FINAL = """
 SELECT json_build_object(
   'numbers', (SELECT coalesce(json_agg(number ORDER BY number), '[]') FROM numbers),

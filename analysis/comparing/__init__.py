@@ -38,7 +38,7 @@ def html(found: Comparison, runs: Sequence[Run], drawn: Sequence[Picture], words
     """Return the page; every text is escaped, only the SVG of charts is taken as markup."""
     return report.environment().get_template("compare.html.j2").render({
         "t": words, "lang": words.lang, "title": " · ".join(dict.fromkeys(
-            words.shown(run.plan.scenario.title) for run in runs)),
+            words.pick(run.plan.scenario.title, run.plan.scenario.title_zh) for run in runs)),
         "says": told.paragraphs(found, runs, words), "sheets": tables.sheets(found, runs, drawn, words),
         "apart": tables.apart(found.apart, words), "forced": tables.apart(found.forced, words),
         "simulated": [who.name for who in tables.everyone(found) if who.simulated],

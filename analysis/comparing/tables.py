@@ -221,7 +221,7 @@ def ranks(entry: Entry, words: Words) -> str:
 
 def why(entry: Entry, words: Words) -> tuple[str, ...]:
     """Return reasons and doubts in the language of the report as far as it has them."""
-    return tuple(dict.fromkeys(clean(words.reason(text)) for text in (*entry.reasons, *entry.doubts)))
+    return tuple(dict.fromkeys(clean(words.say(text)) for text in (*entry.reasons, *entry.doubts)))
 
 
 def _block(cell: Cell, index: int, words: Words) -> Block:
@@ -229,7 +229,7 @@ def _block(cell: Cell, index: int, words: Words) -> Block:
     floor = "" if cell.how is How.SIDE or not cell.floor else words(
         "compare.floor.measured" if cell.measured else "compare.floor.assumed", floor=f"{100 * cell.floor:.2g}")
     return Block(f"c{index}", cell.area, cell.indicator, words.pick(name.en, name.zh), clean(cell.point),
-                 words(f"better.{cell.direction}"), floor, words.reason(cell.reason),
+                 words(f"better.{cell.direction}"), floor, words.say(cell.reason),
                  tuple(_line(entry, cell, words) for entry in cell.entries))
 
 
@@ -245,7 +245,7 @@ def _line(entry: Entry, cell: Cell | None, words: Words) -> Line:
     value, low, high = quantities([bound / scale.factor for bound in (its.estimate, its.ci.lo, its.ci.hi)],
                                   math.nan) if its else ("–", "", "")
     aside = cell is None or cell.how is How.SIDE    # of these nothing is claimed anyway
-    said = why(entry, words) if not aside else tuple(clean(words.reason(text)) for text in entry.reasons)
+    said = why(entry, words) if not aside else tuple(clean(words.say(text)) for text in entry.reasons)
     if not entry.valid:
         said = (words.verdict(entry.verdict), *said)
     elif found and found.mde is not None and entry.outcome is Outcome.UNDECIDED:

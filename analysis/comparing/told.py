@@ -56,7 +56,7 @@ def _undecided(found: Found, words: Words) -> Iterator[str]:
             "told.mde", low=sizes[0][1], high=sizes[-1][1])
         yield words("told.UNDECIDED", n=len(tested), span=span)
     if open_:
-        reasons = Counter(words.reason(_short(doubt)) for _, entry in open_ for doubt in entry.doubts[:1])
+        reasons = Counter(words.say(_short(doubt)) for _, entry in open_ for doubt in entry.doubts[:1])
         yield words("told.doubts", n=len(open_), why=_list((text for text, _ in reasons.most_common(3)), words))
 
 
@@ -85,9 +85,9 @@ def _composite(one: Composite, name: str, words: Words) -> str:
     area = " ".join(filter(None, (one.area, words.area(one.area))))
     if entry.against is None:
         reason = next(iter(entry.reasons), "").removeprefix("undefined: ")
-        return words("told.composite.none", area=area, why=words.reason(reason))
+        return words("told.composite.none", area=area, why=words.say(reason))
     against, said = entry.against, next(iter(entry.doubts), "")
-    doubt = words("told.because", why=words.reason(said)) if said else ""
+    doubt = words("told.because", why=words.say(said)) if said else ""
     return words("told.composite", area=area, ratio=tables.factors(against.value, against.low, against.high),
                  outcome=words(f"outcome.{entry.outcome.name}") + doubt, n=len(one.parts))
 

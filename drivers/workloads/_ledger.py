@@ -30,6 +30,7 @@ from harness.protocols import Lab, Machine, Running
 
 SOURCE = Path(client.__file__)
 START = 300.0         # s that an emulated guest may take to make a database and to recover one
+ROWS = 20             # that the ledger holds before anything may break
 SECONDS = 3600.0      # after which a client that nobody stops ends by itself
 OPENING = dict.fromkeys(range(1, client.ACCOUNTS + 1), client.BALANCE)
 REGISTERS: dict[int, int | None] = dict.fromkeys(range(1, client.REGISTERS + 1), 0)
@@ -83,18 +84,32 @@ class Keeper:
 
 @contextmanager
 def keeping(lab: Lab, address: str, port: int, *, sessions: int = 4, patience: float = 10.0) -> Iterator[Keeper]:
-    """Keep a ledger on the database at `address`, from the client, through whatever happens to it."""
+    """Keep a ledger on the database at `address`, from the client, through whatever happens to it.
+
+    It begins anew, and some of it is written when the context is entered: what breaks before has nothing to lose.
+    """
+    asked(lab.client(), address, port, client.ANEW)
     argv = ["python3", "-u", "-c", SOURCE.read_text(), address, str(port), f"{SECONDS:g}", str(sessions),
             f"{patience:g}", str(lab.rng.getrandbits(32))]
     with lab.client().start(argv) as running:
+        until = lab.clock.now() + START
+        while int(asked(lab.client(), address, port, client.KEPT)) < ROWS:
+            if lab.clock.now() > until:
+                raise ToolError(f"postgres at {address}: took fewer than {ROWS} rows in {START:g} s")
+            lab.clock.sleep(0.2)
         yield Keeper(running)
+
+
+def asked(machine: Machine, address: str, port: int, statements: str) -> str:
+    """Return what the database prints, asked from `machine`; ToolError if it cannot be asked."""
+    argv = [*client.client(address, str(port)), "-c", statements]
+    return machine.run(argv, timeout=_machines.GRACE).checked().stdout
 
 
 def final(machine: Machine, address: str, port: int) -> Final:
     """Return what the database holds; ToolError if it cannot be read."""
-    argv = [*client.client(address, str(port)), "-c", client.FINAL]
-    done = machine.run(argv, timeout=_machines.GRACE).checked()
+    said = asked(machine, address, port, client.FINAL)
     try:
-        return msgspec.convert(json.loads(done.stdout), Final, strict=False)
+        return msgspec.convert(json.loads(said), Final, strict=False)
     except (ValueError, msgspec.ValidationError) as error:
         raise ToolError(f"psql on {machine.name}: {error}") from None

@@ -1,7 +1,7 @@
 """Faults in a row, each in a controller of its own that gets kill -9 at a random moment: every one is healed.
 
-`python -m tests.live.test_fault_storm 200` does it longer and prints what happened, one line an event; in a lab where no
-cluster stands, since that fences hosts which are short of time.
+`python -m tests.live.test_fault_storm 200` does it longer and prints what happened, one line an event; in a lab where
+no cluster stands, since that fences hosts which are short of time.
 """
 
 import contextlib

@@ -3,11 +3,12 @@
 The cluster stands from here on and fences every host that breaks, so the tests of single faults come before.
 """
 
+import json
 import time
 
 import pytest
 
-from drivers.lab import cluster, faults
+from drivers.lab import cluster, faults, fencing
 from drivers.lab.layout import stack_of
 from drivers.targets._site import Host
 from drivers.targets.libvirt import Libvirt
@@ -40,14 +41,19 @@ def test_a_guest_comes_back_on_the_other_host_with_what_it_had_on_disk():
         target.close()
 
 
-def test_a_host_that_is_back_at_once_is_not_fenced_for_having_been_away():
+def test_a_host_that_is_back_at_once_is_fenced_before_it_starts_and_not_after():
     layout = need("hA", "hB")
     cluster.ensure(layout, "hA")
+    before = len(_fencings(layout))
     faults.power_off(layout, "hB")
     faults.power_on(layout, "hB")
     assert cluster.members(layout, stack_of("hA")) == {"hA", "hB"}
-    time.sleep(3 * cluster.TOKEN / 1000)    # a cluster that misses it only now would have turned it off by then
-    assert cluster.members(layout, stack_of("hA")) == {"hA", "hB"}
+    assert [(each["host"], each["was"]) for each in _fencings(layout)[before:]] == [("hB", "off")]
+
+
+def _fencings(layout):
+    log = layout.root / fencing.LOG
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def _await(guest):
