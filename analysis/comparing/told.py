@@ -18,9 +18,10 @@ def paragraphs(found: Comparison, runs: Sequence[Run], words: Words) -> list[str
     """Return what a reader must know, most important first; one text a paragraph."""
     out = [_join([words("told.forced")], words)] if found.forced else []
     for group in found.groups:
-        scenarios = dict.fromkeys(runs[number].plan.scenario.title for who in group.contenders for number in who.runs)
+        planned = (runs[number].plan.scenario for who in group.contenders for number in who.runs)
+        scenarios = dict.fromkeys(words.pick(each.title, each.title_zh) for each in planned)
         out.append(words("told.what", reference=group.reference, n=len(group.cells),
-                         scenarios=_list(map(words.shown, scenarios), words)))
+                         scenarios=_list(scenarios, words)))
         out += [_join(_about(group, who.name, words), words)
                 for who in group.contenders if who.name != group.reference]
     out += [_apart(found, words)] if found.apart else []
