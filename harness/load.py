@@ -25,8 +25,9 @@ WORST = 1.0         # one more may have crossed the border of two seconds
 class Level:
     """One level of load: `offered` is its mean rate in 1/s (closed model: what was sent), `seconds` how long it was on.
 
-    `due` and `sent` count the requests of each whole second. `answered` holds those that were answered well, in ns;
-    `failed` are all others of `requests`. `lost` workers died before the end.
+    `due`, `sent` and `served` count the requests of each whole second, and the good answers that came in it. `answered`
+    holds those that were answered well, whenever that was, in ns; `failed` are all others of `requests`. `lost` workers
+    died before the end; the rate of their clocks is known to a share `drift`.
     """
 
     name: str
@@ -38,13 +39,19 @@ class Level:
     answered: LatencyHistogram
     due: Floats
     sent: Floats
+    served: Floats
     lost: int = 0
     drift: float = 0.0
 
     @property
-    def served(self) -> float:
-        """Return the rate of good answers in 1/s."""
+    def good(self) -> float:
+        """Return the rate of the requests that were answered well, be it after the level was over, in 1/s."""
         return self.answered.n / self.seconds
+
+    @property
+    def rate(self) -> float:
+        """Return the rate at which good answers came while the level was on, in 1/s."""
+        return float(self.served.mean()) if self.served.size else self.good
 
     @property
     def errors(self) -> float:
@@ -129,7 +136,7 @@ def _level(name: str, parts: dict[tuple[str, str], Series]) -> Level:
     return Level(
         name=name, model=parts["app.requests", ""].labels["model"], offered=requests / seconds, seconds=seconds,
         requests=requests, failed=requests - answered.n, answered=answered, due=column("app.due"),
-        sent=column("app.sent"), lost=round(one("app.lost")), drift=one("app.drift"))
+        sent=column("app.sent"), served=column("app.served"), lost=round(one("app.lost")), drift=one("app.drift"))
 
 
 def histogram(series: Series) -> LatencyHistogram:

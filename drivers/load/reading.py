@@ -230,9 +230,9 @@ def timeline(shown: Iterable[tuple[Tally, float, float]], marks: Mapping[str, st
                 slow.append(float(LAYOUT.key(int(np.searchsorted(np.cumsum(counts), rank)))) / 1e9)
                 slow_at.append(start + (number + 1) * tally.window)
     return [Series(metric="app.rate", unit="1/s", values=tuple(rates), times=tuple(times),
-                   labels={**marks, "stat": "series"}),
+                   labels=dict(marks)),
             Series(metric="app.p99", unit="s", values=tuple(slow), times=tuple(slow_at),
-                   labels={**marks, "stat": "series"})]
+                   labels=dict(marks))]
 
 
 def histogram(metric: str, counts: Column, marks: Mapping[str, str]) -> Series:

@@ -137,7 +137,8 @@ class Application(Record, frozen=True, kw_only=True):
             search = capacity(levels(seen), self.objective)
             halved += search.above is not None
             rate = self._next(search, rate, halved)
-        yield from reading.timeline(tallies, {"tool": reading.TOOL, "model": self.model})
+        yield from reading.timeline(tallies, {
+            "tool": reading.TOOL, "model": self.model, "stat": "levels" if self.shape == "steps" else "series"})
 
     def _next(self, found: Capacity, rate: float, halved: int) -> float:
         """Return the rate of the next level of a search, 0 where it is over."""

@@ -36,13 +36,13 @@ def searched(result: StepResult) -> Capacity:
 
 
 def throughput(result: StepResult) -> float:
-    """Return the rate of good answers at the highest level within the objective."""
+    """Return the rate of the requests that were answered well at the highest level within the objective."""
     found = searched(result)
     if found.best is None:
         at = found.above.offered if found.above else 0.0
         raise ValueError(f"{result.step.id}: even {at:g}/s is beyond the objective ({found.stopped or 'no level'}); "
                          "begin with a lower rate")
-    return found.best.served
+    return found.best.good
 
 
 def gap(results: Sequence[StepResult]) -> Mapping[str, float]:
@@ -124,8 +124,8 @@ INDICATORS: tuple[Indicator, ...] = (
     single(Method(score=throughput, gates=(workers_whole, limit_found), u_b=gap), id="APP-02",
            name="Throughput within objective", name_zh="满足SLO的最大业务吞吐", unit="1/s", direction=UP, **COMMON,
            applies=load("open", searching=True), source=SOURCE,
-           definition="Good answers per second at the highest rate of arrivals at which a percentile of the response "
-                      "times and the share of failed requests keep to the objective that the scenario sets."),
+           definition="Requests per second that were answered well at the highest rate of arrivals at which a "
+                      "percentile of the response times and the share of failed requests keep to the objective."),
     *(single(Method(score=percentile(p), gates=(workers_whole, on_schedule, known(p)), u_b=unknown(p)),
              id=f"APP-02.{suffix}", name=f"Response time under load, {words}", name_zh=f"负载下响应时间（{words_zh}）",
              unit="s", direction=DOWN, **COMMON, applies=load("open"), source=SOURCE,
@@ -139,7 +139,7 @@ INDICATORS: tuple[Indicator, ...] = (
            applies=load("open"), source=SOURCE,
            definition="Share of the requests that were refused, not answered in time, or answered by a status of 400 "
                       "or above."),
-    single(Method(score=lambda result: only_level(result).served, gates=(workers_whole,), warn=parts_of),
+    single(Method(score=lambda result: only_level(result).rate, gates=(workers_whole,), warn=parts_of),
            id="APP-02.closed", name="Throughput of waiting users, closed model", name_zh="等待用户吞吐（闭环模型）",
            unit="1/s", direction=UP, **COMMON, applies=load("closed"), source="Locust; virtmark",
            definition="Good answers per second to a fixed number of users who each wait for an answer."),
