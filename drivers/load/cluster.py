@@ -152,7 +152,7 @@ def worker(load: Any, environment: Environment) -> None:
 
     def begin(environment: Any, msg: Any) -> None:
         load.begin.set(msg.data["at"])
-        load.write({"begin": msg.data["at"]})
+        load.write({"begin": msg.data["at"], "cpu": time.process_time_ns()})
 
     runner.register_message(CLOCK, clock)
     runner.register_message(BEGIN, begin)

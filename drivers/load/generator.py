@@ -141,7 +141,7 @@ def alone(load: Load, environment: Environment) -> None:
     else:
         runner.start(count, spawn_rate=count, wait=True)
     load.begin.set(now() + (LEAD if spec["model"] == "open" else 0))
-    load.write({"begin": load.begin.value})
+    load.write({"begin": load.begin.value, "cpu": time.process_time_ns()})
     over = load.sent_all if spec["model"] == "open" else load.stop
     gevent.wait([over, load.stop], timeout=None if spec["model"] == "open" else spec["duration"], count=1)
     load.stop.set()

@@ -40,10 +40,14 @@ def argv(python: str, folder: str, spec: Mapping[str, Any]) -> list[str]:
 
 @dataclass(eq=False)
 class Output:
-    """What one process wrote: its head, when the schedule began on its clock (ns), its rows, and what went wrong."""
+    """What one process wrote: its head, when the schedule began on its clock (ns), its rows, and what went wrong.
+
+    `cpu` is the processor time that it had used before (ns).
+    """
 
     head: dict[str, Any]
     begin: int = 0
+    cpu: int = 0
     end: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     names: dict[int, str] = field(default_factory=dict)
@@ -75,7 +79,7 @@ def read(text: str) -> Output:
             elif "names" in said:
                 found.names |= {int(number): name for number, name in said["names"].items()}
             elif "begin" in said:
-                found.begin = said["begin"]
+                found.begin, found.cpu = said["begin"], said.get("cpu", 0)
             elif "lost" in said:
                 found.lost.append((said["lost"], said["after"] / 1e9))
             elif "clock" in said:
@@ -105,6 +109,7 @@ class Tally:
         self.window = window        # s
         self.answered, self.lag = (np.zeros(LAYOUT.size, dtype=np.int64) for _ in range(2))
         self.named: dict[str, Column] = {}
+        self.refused: dict[str, int] = {}
         self.requests, self.last = 0, 0
         self.failed: dict[int, int] = {}
         self.seconds = {name: np.zeros(0, dtype=np.int64) for name in ("due", "sent", "served")}
@@ -123,8 +128,9 @@ class Tally:
         for name, at in (("due", due), ("sent", sent[left]), ("served", due[good] + took)):
             self._second(name, at)
         for which in np.unique(rows["which"]).tolist():
-            mine = took[rows["which"][good] == which]
-            name = names.get(which, str(which))
+            its = rows["which"] == which
+            mine, name = took[its[good]], names.get(which, str(which))
+            self.refused[name] = self.refused.get(name, 0) + int((its & ~good).sum())
             self.named[name] = self.named.get(name, np.zeros(LAYOUT.size, dtype=np.int64)) + LAYOUT.count(mine)
         self._windows(due[good], took)
         self.last = max(self.last, int(due.max(initial=0)))
@@ -197,8 +203,10 @@ def series(shot: Shot, level: str, start: float) -> list[Series]:
              for code, number in sorted(tally.failed.items())]
     made += [histogram("app.latency", tally.answered, marks), histogram("app.lag", tally.lag, marks)]
     if len(tally.named) > 1:
-        made += [histogram("app.latency", counts, {**marks, "stat": "part", "request": name})
-                 for name, counts in sorted(tally.named.items())]
+        for name, counts in sorted(tally.named.items()):
+            part = {**marks, "stat": "part", "request": name}
+            made += [histogram("app.latency", counts, part),
+                     Series(metric="app.failed", unit="1", values=(float(tally.refused[name]),), labels=part)]
     return [each for each in made if each.values] + seconds(tally, shot.seconds, start, bound, marks)
 
 

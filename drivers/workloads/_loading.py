@@ -65,7 +65,8 @@ class Seat:
 
     def argv(self, spec: Mapping[str, Any]) -> list[str]:
         """Return the command line of a process here."""
-        return reading.argv(self.python, self.folder, spec)
+        file = f"{self.folder}/{LOCUSTFILE}" if spec["locustfile"] else ""
+        return reading.argv(self.python, self.folder, {**spec, "locustfile": file})
 
 
 class Seats:

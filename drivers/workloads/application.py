@@ -158,8 +158,7 @@ class Application(Record, frozen=True, kw_only=True):
         return {"url": url, "model": self.model, "requests": requests(self.request), "body": self.body,
                 "segments": self.segments(rate), "process": self.arrivals, "seed": seed, "users": self.users,
                 "duration": float(self.duration), "patience": float(self.patience), "connections": self.connections,
-                "locustfile": _loading.LOCUSTFILE if self.locustfile else "", "title": self.locustfile,
-                "master": ["", 0]}
+                "locustfile": self.locustfile, "title": self.locustfile, "master": ["", 0]}
 
     def segments(self, rate: float) -> list[tuple[float, float, float]]:
         """Return the straight pieces of a level: s, and the rates at begin and end."""
