@@ -36,10 +36,19 @@ class Worker:
         self.exchanges: list[tuple[int, int, int, int]] = []
         self.done = False
 
-    def there(self, moment: int) -> int:
-        """Return what the worker's clock shows at `moment` of the master's, by the quickest exchange."""
-        t1, t2, t3, t4 = min(self.exchanges, key=lambda each: each[3] - each[0] - (each[2] - each[1]))
-        return moment + (t2 - t1 + t3 - t4) // 2
+    def there(self, moment: int, boot: str) -> int:
+        """Return what the worker's clock shows at `moment` of the master's, by the quickest exchange.
+
+        It is the same clock where the kernel is (boot id), unless the exchange shows another: time namespaces.
+        """
+        offset, trip = quickest(self.exchanges)
+        return moment if self.boot == boot and abs(offset) <= trip else moment + offset
+
+
+def quickest(exchanges: list[tuple[int, int, int, int]]) -> tuple[int, int]:
+    """Return the offset of the worker's clock in ns by the exchange with the shortest round trip, and that trip."""
+    t1, t2, t3, t4 = min(exchanges, key=lambda each: each[3] - each[0] - (each[2] - each[1]))
+    return (t2 - t1 + t3 - t4) // 2, t4 - t1 - (t3 - t2)
 
 
 class Workers:
@@ -95,7 +104,7 @@ def master(load: Any, environment: Environment) -> None:
         runner.start(count, spawn_rate=count)
     begin = now() + LEAD
     for worker in workers.known.values():
-        runner.send_message(BEGIN, {"at": worker.there(begin)}, client_id=worker.node)
+        runner.send_message(BEGIN, {"at": worker.there(begin, load.boot)}, client_id=worker.node)
     load.write({"begin": begin})
     gone = watched(load, workers, begin)
     for index in gone:

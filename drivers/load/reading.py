@@ -171,17 +171,23 @@ class Shot:
     def clock(self) -> tuple[float, float]:
         """Return what the workers' clocks leave unknown: of a moment (s), and as a share of a duration.
 
-        A worker with the master's kernel has the master's clock. Of others, offset and drift are fitted to the
-        exchanges of time with the master.
+        A worker with the master's kernel has the master's clock, unless the exchanges show another. Of others, offset
+        and drift are fitted to the exchanges of time with the master.
         """
         bound = share = 0.0
         for said in (self.master.clocks if self.master else {}).values():
-            if self.master and said["boot"] != self.master.head["boot"]:
-                stamps = np.asarray(said["exchanges"], dtype=np.float64).T / 1e9
-                model = clock_fit(*(column - stamps[0][0] for column in stamps))
+            stamps = np.asarray(said["exchanges"], dtype=np.int64)
+            if self.master and stamps.size and not _same(stamps, said["boot"] == self.master.head["boot"]):
+                model = clock_fit(*((stamps - stamps[0, 0]).T / 1e9))
                 bound = max(bound, math.hypot(model.u_offset_s, model.drift_ppm * 1e-6 * self.seconds))
                 share = max(share, abs(model.drift_ppm) * 1e-6)
         return bound, share
+
+
+def _same(stamps: Column, kernel: bool) -> bool:
+    """Say whether exchanges (n, 4) are with a clock of the same kernel that shows the same time."""
+    t1, t2, t3, t4 = stamps[np.argmin(stamps[:, 3] - stamps[:, 0] - (stamps[:, 2] - stamps[:, 1]))].tolist()
+    return kernel and abs(t2 - t1 + t3 - t4) <= 2 * (t4 - t1 - (t3 - t2))
 
 
 def series(shot: Shot, level: str, start: float) -> list[Series]:

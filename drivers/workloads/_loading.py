@@ -18,6 +18,7 @@ from typing import Any
 from drivers import load as sources
 from drivers import shell
 from drivers.load import reading
+from drivers.shell import Shell
 from drivers.tools.reading import complaint
 from drivers.workloads._machines import GRACE, free_port
 from drivers.workloads._probing import Offset, offset
@@ -25,7 +26,7 @@ from harness.errors import ToolError, Unsupported
 from harness.protocols import Completed, Lab, Machine, Running
 
 FILES = ("__init__.py", "schedule.py", "generator.py", "cluster.py", "precise.py", "visitors.py")
-LOCUSTFILE = "locustfile.py"
+LOCUSTFILE, LAB = "locustfile.py", "lab:"
 
 
 class Kept:
@@ -70,10 +71,13 @@ class Seat:
 
 
 class Seats:
-    """Where one step's generator runs: the first seat for the master or the only process, the others for workers."""
+    """Where one step's generator runs: the first seat for the master or the only process, the others for workers.
+
+    `address` is where workers on other machines find the master; "" is where their ssh connection came from.
+    """
 
     def __init__(self, lab: Lab, first: Seat, others: Sequence[Seat]) -> None:
-        self.lab, self.first, self.others = lab, first, others
+        self.lab, self.first, self.others, self.address = lab, first, others, ""
         self.clock: Offset = offset(lab, first.machine)
 
     def shot(self, spec: Mapping[str, Any], workers: int, port: int) -> tuple[reading.Shot, float]:
@@ -111,8 +115,8 @@ class Seats:
 
     def _address(self, seat: Seat) -> str:
         """Return the address at which a worker finds the master."""
-        if seat is self.first:
-            return "127.0.0.1"
+        if seat is self.first or self.address:
+            return self.address or "127.0.0.1"
         said = seat.machine.run(["sh", "-c", "echo ${SSH_CONNECTION%% *}"], timeout=GRACE).stdout.strip()
         return said or self.first.machine.address
 
@@ -125,7 +129,7 @@ def seated(lab: Lab, where: str, machines: Sequence[str], locustfile: str) -> It
     """Bring the generator to where it runs, and take it away in the end; ToolError where Locust is missing."""
     with ExitStack() as stack:
         first = stack.enter_context(_seat(lab, stack.enter_context(_machine(lab, where)), locustfile))
-        others = [stack.enter_context(_seat(lab, stack.enter_context(_other(lab, spec)), locustfile))
+        others = [stack.enter_context(_seat(lab, stack.enter_context(_private(lab, shell.open(spec))), locustfile))
                   for spec in machines]
         yield Seats(lab, first, others)
 
@@ -140,15 +144,20 @@ def _machine(lab: Lab, where: str) -> Iterator[Machine]:
             if where == "client":
                 raise
         else:
-            yield client
+            if not client.name.startswith(LAB):
+                yield client
+                return
+            with _private(lab, shell.lab_machine(client.name.removeprefix(LAB), tools=False)) as machine:
+                yield machine
             return
-    with _other(lab, "local") as machine:
+    with _private(lab, shell.open("local")) as machine:
         yield machine
 
 
 @contextmanager
-def _other(lab: Lab, spec: str) -> Iterator[Machine]:
-    with shell.open(spec) as machine, machine.private(tempfile.gettempdir()) as inside:
+def _private(lab: Lab, outside: Shell) -> Iterator[Machine]:
+    """Yield a machine that is not the target's, in a directory of its own."""
+    with outside as machine, machine.private(tempfile.gettempdir()) as inside:
         yield Kept(lab, inside)
 
 

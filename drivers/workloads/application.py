@@ -38,13 +38,17 @@ class Application(Record, frozen=True, kw_only=True):
     the response times exceeds `slo` or more than `slo_errors` fail, and then halves the gap `bisect` times; spike goes
     to `most` in the middle; diurnal swings up to `most` and back; soak is constant for long. `request` may be several,
     each with a weight: "GET / 3, POST /claim". A request waits `patience` for its answer. closed: `users` instead of
-    a rate, or those of the user's own `locustfile`. `machines` are shell specs over which workers are spread.
+    a rate, or those of the user's own `locustfile`. `machines` are shell specs over which workers are spread; they
+    find the master at address `master` (else by their ssh connection) and `port`. With arms over `through` the same
+    load goes to the service itself and through its `gateway`.
     """
 
     needs: ClassVar[tuple[type, ...]] = ()
     tools: ClassVar[tuple[str, ...]] = ()
 
     url: str = ""
+    gateway: str = ""
+    through: bool = False
     request: str = "GET /"
     body: str = ""
     model: Literal["open", "closed"] = "open"
@@ -63,16 +67,19 @@ class Application(Record, frozen=True, kw_only=True):
     connections: Count = 512
     workers: Count = 1
     machines: str = ""
+    master: str = ""
     port: int = 0
     generator: Literal["auto", "client", "controller"] = "auto"
     locustfile: str = ""
 
     def __post_init__(self) -> None:
-        opened, web = self.model == "open", self.url.startswith(("http://", "https://"))
+        opened = self.model == "open"
+        web = all(url.startswith(("http://", "https://")) for url in (self.url, self.gateway) if url)
         peaked = self.shape in ("steps", "spike", "diurnal")
         wrong = {
             "locustfile: its users wait for their answers; set model = \"closed\"": bool(self.locustfile) and opened,
-            "url must begin with http:// or https://": bool(self.url) and not web,
+            "url and gateway must begin with http:// or https://": not web,
+            "through needs the address of a gateway": self.through and not self.gateway,
             "rate must be above 0": not self.rate > 0,
             f"shape = {self.shape} needs most above rate": peaked and opened and not self.most > self.rate,
             f"shape = {self.shape} is for model = open": peaked and not opened,
@@ -107,13 +114,14 @@ class Application(Record, frozen=True, kw_only=True):
         """Load the service level by level and yield what was seen of each."""
         with self._service(lab) as url, \
                 _loading.seated(lab, self.generator, shlex.split(self.machines), self.locustfile) as seats:
+            seats.address = self.master
             yield from self._levels(seats, url)
 
     @contextmanager
     def _service(self, lab: Lab) -> Iterator[str]:
         """Yield what is to be loaded: the given address, the users' own, or the guest's page."""
-        if self.url or self.locustfile:
-            yield self.url.rstrip("/")
+        if self.through or self.url or self.locustfile:
+            yield (self.gateway if self.through else self.url).rstrip("/")
             return
         guest = lab.guest()
         with witness.answering(lab, guest, patience=PATIENCE) as port:

@@ -8,9 +8,10 @@ number INVALID: it would tell of the generator. Numbers of the closed model have
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from harness import stats
-from harness.indicators.base import Indicator, Method, given, quantity, single
+from harness.indicators.base import Evaluated, Indicator, Method, by_round, finished, given, only, quantity, single
 from harness.indicators.percentiles import tail
 from harness.load import Capacity, Level, Objective, capacity, levels
 from harness.model import Step, StepResult
@@ -113,7 +114,29 @@ def parts_of(results: Sequence[StepResult]) -> Iterable[str]:
 
 def load(model: str, *, searching: bool = False) -> Callable[[Step], bool]:
     """Return the predicate of steps under one level of load, or of those that search for the highest one."""
-    return lambda step: given(step, "model") == model and (given(step, "shape") == "steps") == searching
+    return lambda step: (given(step, "model") == model and (given(step, "shape") == "steps") == searching
+                         and not given(step, "through"))
+
+
+def both_ways(step: Step) -> bool:
+    """Say whether a step is one of two that send the same load through a gateway and around it."""
+    return "through" in step.arm and given(step, "model") == "open" and given(step, "shape") != "steps"
+
+
+def added(p: float, **row: Any) -> Indicator:
+    """Return the indicator of what a gateway adds to a percentile of the response times, paired by round."""
+    gates = (workers_whole, on_schedule, known(p))
+
+    def evaluate(results: Sequence[StepResult], policy: StatsPolicy) -> Evaluated:
+        ways = [by_round(only(results, through=way), percentile(p)) for way in (True, False)]
+        found = {at: ways[0][at] - ways[1][at] for at in sorted(ways[0].keys() & ways[1].keys())}
+        if not found:
+            raise ValueError(f"{row['id']}: no round has a step through the gateway and one around it")
+        estimate = stats.mean_ci(list(found.values()), unit="s", direction=DOWN, indicator_id=row["id"],
+                                 measurand=row["name"], policy=policy, u_b=unknown(p)(results))
+        return finished(estimate, found, Method(score=percentile(p), gates=gates), results, policy)
+
+    return Indicator(evaluate=evaluate, unit="s", direction=DOWN, applies=both_ways, **row)
 
 
 COMMON = {"area": "application", "workload": "application"}
@@ -121,6 +144,10 @@ SOURCE = "catalogue APP-02; SPECvirt Datacenter 2021, quality of service; wrk2, 
 SHARES = (("p50", 0.5, "median", "中位数"), ("p95", 0.95, "95th percentile", "P95"),
           ("p99", 0.99, "99th percentile", "P99"))
 INDICATORS: tuple[Indicator, ...] = (
+    *(added(p, id=f"APP-01{suffix}", name=f"Gateway added latency, {words}", name_zh=f"网关附加时延（{words_zh}）",
+            **COMMON, source="catalogue APP-01; virtmark: paired arms in one round",
+            definition=f"Response time through the gateway minus that around it at the same rate, {words}, by round.")
+      for suffix, p, words, words_zh in (("", 0.99, "99th percentile", "P99"), (".p50", 0.5, "median", "中位数"))),
     single(Method(score=throughput, gates=(workers_whole, limit_found), u_b=gap), id="APP-02",
            name="Throughput within objective", name_zh="满足SLO的最大业务吞吐", unit="1/s", direction=UP, **COMMON,
            applies=load("open", searching=True), source=SOURCE,

@@ -99,6 +99,55 @@ def test_several_workers_send_one_schedule_and_their_histogram_is_that_of_all_re
     assert {len(said["exchanges"]) >= 16 for said in master.clocks.values()} == {True}
 
 
+def test_a_worker_whose_clock_is_another_begins_when_it_should_and_the_doubt_is_carried(page):
+    launcher = ("unshare", "--time", "--monotonic", "5000", "--fork")
+    if subprocess.run([*launcher, "true"], capture_output=True).returncode:
+        pytest.skip("no time namespace can be made here")
+    workers, master = generator.together(page[1], 100.0, 3.0, 1, launcher=launcher)
+    shot = reading.Shot(workers=workers, master=master, seconds=3.0)
+    ahead = workers[0].begin - master.begin - 5000 * 10**9
+    bound, _ = shot.clock()
+    assert 0 < bound < 0.05
+    assert abs(ahead) / 1e9 < bound
+    due = [at for rows in workers[0].rows() for at in rows["intended"].tolist()]
+    assert sorted(due) == list(schedule.arrivals([(3.0, 100.0, 100.0)], "even"))
+
+
+@pytest.fixture
+def namespaces():
+    """Four network namespaces, each with a link of its own to this machine; yields their names and its address."""
+    names = [f"virtmark-w{os.getpid()}{number}" for number in range(4)]
+    try:
+        for number, name in enumerate(names):
+            for line in (f"netns add {name}", f"link add vmw{number} type veth peer name end netns {name}",
+                         f"address add 198.18.{number}.1/30 dev vmw{number}", f"link set vmw{number} up",
+                         f"-n {name} address add 198.18.{number}.2/30 dev end", f"-n {name} link set end up",
+                         f"-n {name} link set lo up", f"-n {name} route add default via 198.18.{number}.1"):
+                made = subprocess.run(["ip", *line.split()], capture_output=True, text=True)
+                if made.returncode:
+                    pytest.skip(f"no network namespace can be made here: {made.stderr.strip()}")
+        yield names, "198.18.0.1"
+    finally:
+        for number, name in enumerate(names):
+            subprocess.run(["ip", "link", "delete", f"vmw{number}"], capture_output=True)
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_workers_in_network_namespaces_send_one_schedule(tmp_path, page, namespaces, count):
+    names, address = namespaces
+    machines = " ".join(f"netns:{name}" for name in names[:count])
+    url = f"http://{address}:{page[1].rpartition(':')[2]}"
+    code, (run,) = campaign(tmp_path, f'url = "{url}", rate = "120/s", duration = "3s", workers = {count}, '
+                                      f'machines = "{machines}", master = "{address}"')
+    assert code == 0
+    (one,) = levels(run.results[0].series)
+    assert (one.requests, one.failed, one.lost) == (360, 0, 0)
+    assert one.due.tolist() == [120.0] * 3
+    sources = {kept.source for kept in run.results[0].evidence if kept.path.endswith("env.out")}
+    assert len(sources) == count + 1
+
+
 def test_a_worker_of_another_version_is_refused():
     older = f"""import locust, runpy
 locust.__version__ = "2.0.0"

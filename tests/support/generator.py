@@ -95,9 +95,9 @@ class Generator:
         return reading.read("".join(self.lines))
 
 
-def started(spec, before=()):
-    """Start a generator; `before` comes before its module on the command line."""
-    argv = [sys.executable, *(before or ("-m", reading.MODULE)), json.dumps({**SPEC, **spec})]
+def started(spec, before=(), launcher=()):
+    """Start a generator; `before` stands for its module on the command line, `launcher` comes first."""
+    argv = [*launcher, sys.executable, *(before or ("-m", reading.MODULE)), json.dumps({**SPEC, **spec})]
     return Generator(subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                       env={**os.environ, "PYTHONPATH": os.getcwd()}))
 
@@ -107,11 +107,12 @@ def sent(url, rate, seconds, **spec):
     return started({"url": url, "segments": [[seconds, rate, rate]], "duration": seconds, **spec}).output()
 
 
-def together(url, rate, seconds, of, **spec):
-    """Run a master and its workers to their end; return the workers' outputs and the master's."""
+def together(url, rate, seconds, of, launcher=(), **spec):
+    """Run a master and its workers to their end, those by a `launcher`; return the workers' outputs and the master's.
+    """
     whole = {"url": url, "segments": [[seconds, rate, rate]], "duration": seconds, "of": of,
              "master": ["127.0.0.1", free_port()], **spec}
-    workers = [started({**whole, "role": "worker", "index": index}) for index in range(of)]
+    workers = [started({**whole, "role": "worker", "index": index}, launcher=launcher) for index in range(of)]
     master = started({**whole, "role": "master"})
     said = master.output()
     return [each.output() for each in workers], said

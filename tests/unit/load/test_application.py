@@ -111,7 +111,9 @@ def test_requests_are_read_with_their_weights():
 
 
 @pytest.mark.parametrize(("params", "said"), [
-    ({"url": "10.0.0.1:80"}, "url must begin with http:// or https://"),
+    ({"url": "10.0.0.1:80"}, "url and gateway must begin with http:// or https://"),
+    ({"gateway": "10.0.0.1:80"}, "url and gateway must begin with http:// or https://"),
+    ({"through": True}, "through needs the address of a gateway"),
     ({"request": "FETCH /"}, "request: 'FETCH /' is none; write, say"),
     ({"request": "GET / -1"}, "request: 'GET / -1' is none"),
     ({"request": "GET / many"}, "request: 'GET / many' is none"),

@@ -1,7 +1,9 @@
 """What counts as a level's capacity, and what does not: failures, lateness of the generator, lost workers."""
 
+import itertools
 import json
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -136,6 +138,21 @@ def test_a_lost_worker_makes_every_number_invalid_and_is_named():
     assert lost in check.note
 
 
+def test_what_a_gateway_adds_is_paired_by_round():
+    row = catalogue()["APP-01.p50"]
+    results = []
+    for way, at in itertools.product((True, False), range(4)):
+        one = result(level(100, 0.010 + 0.001 * at + 0.005 * way), at, through=way, gateway="http://g")
+        results.append(msgspec.structs.replace(one, step=msgspec.structs.replace(one.step, arm={"through": way})))
+    assert all(row.applies(each.step) for each in results)
+    assert not any(catalogue()["APP-02.p50"].applies(each.step) for each in results if each.step.arm["through"])
+    evaluated = row.evaluate(results, DEFAULT_POLICY)
+    assert evaluated.scores == pytest.approx([0.005] * 4, rel=0.05)
+    assert evaluated.estimate.ci.hi - evaluated.estimate.ci.lo < 0.002      # the rounds' own drift is gone
+    with pytest.raises(ValueError, match="no round has a step through the gateway and one around it"):
+        row.evaluate([*results[:2], *results[6:]], DEFAULT_POLICY)
+
+
 def test_errors_are_a_share():
     assert evaluate("APP-02.errors", level(100, bad=10, code=500)).scores == (0.01, 0.01, 0.01)
 
@@ -157,7 +174,10 @@ def test_clocks_of_other_machines_are_fitted_and_what_they_leave_is_carried():
     bound, share = shot.clock()
     assert share == pytest.approx(10e-6, rel=0.05)
     assert bound == pytest.approx(np.hypot(0.89e-3 / 2 / 3**0.5, 4e-4), rel=0.1)
-    same = reading.Output({"boot": "w"}, clocks=master.clocks)
+    shared = [(at, at + 400_000, at + 410_000, at + 900_000) for at in range(0, 40 * 10**9, 10**9)]
+    same = reading.Output({"boot": "w"}, clocks={0: {"clock": 0, "boot": "w", "exchanges": shared}})
     assert reading.Shot(workers=shot.workers, master=same, seconds=40).clock() == (0.0, 0.0)
+    apart = reading.Output({"boot": "w"}, clocks=master.clocks)     # one kernel, another time namespace
+    assert reading.Shot(workers=shot.workers, master=apart, seconds=40).clock() == (bound, share)
 
 
