@@ -84,11 +84,12 @@ def wrk(url):
 
 
 def test_requests_per_second_of_a_core(benchmark, kept):
-    found = {"virtmark, open": benchmark.pedantic(lambda: ours(kept), rounds=1),
-             "virtmark, closed": ours(kept, model="closed", users=8),
-             "Locust, FastHttpUser": locust("fast", kept), "Locust, HttpUser": locust("plain", kept)}
-    if shutil.which("wrk"):
-        found["wrk"] = wrk(kept)
+    ways = {"virtmark, open": lambda: ours(kept), "virtmark, closed": lambda: ours(kept, model="closed", users=8),
+            "Locust, FastHttpUser": lambda: locust("fast", kept), "Locust, HttpUser": lambda: locust("plain", kept)}
+    ways |= {"wrk": lambda: wrk(kept)} if shutil.which("wrk") else {}
+    order = [*ways, *reversed(ways)]        # ABBA: a machine that slows down slows all alike
+    taken = benchmark.pedantic(lambda: [(name, ways[name]()) for name in order], rounds=1)
+    found = {name: float(np.exp(np.mean([np.log(value) for which, value in taken if which == name]))) for name in ways}
     benchmark.extra_info.update({f"{name}, requests/s of a core": round(value) for name, value in found.items()})
     benchmark.extra_info.update({f"virtmark, open / {name}": round(found["virtmark, open"] / value, 3)
                                  for name, value in found.items() if name != "virtmark, open"})
