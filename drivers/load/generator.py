@@ -42,6 +42,7 @@ FLUSH = 0.5                 # s between blocks
 REACHED = 5.0               # s in which the service must take a connection before anything begins
 LEAD = 300_000_000          # ns between the word and the first arrival
 NAMES = 1000                # requests that are told apart by name; all others are one
+OUT = sys.stdout
 now = time.monotonic_ns
 
 
@@ -59,12 +60,13 @@ class Load:
         self.stop, self.sent_all, self.full = (gevent.event.Event() for _ in range(3))
         self.names: dict[str, int] = {}
         self.fresh: list[str] = []
-        self.open, self.boot = 0, ""
+        self.open, self.boot, self.over = 0, "", False
+        self.length = round(spec["duration"] * 1e9) + 1     # the last one may be due at the very end
         self.writer = gevent.threadpool.ThreadPool(1)
 
     def note(self, intended: int, lag: int, latency: int, code: int, name: str) -> None:
         """Write a request down, if it belongs to what is measured."""
-        if not self.begin.ready() or intended < self.begin.value:
+        if not self.begin.ready() or not 0 <= intended - self.begin.value < self.length:
             return
         if name not in self.names:
             if len(self.names) >= NAMES:
@@ -80,8 +82,8 @@ class Load:
         self.writer.apply(put, (schedule.line(found),))
 
     def flushing(self) -> None:
-        """Print what the log holds, again and again."""
-        while True:
+        """Print what the log holds, again and again, to the end."""
+        while not self.over:
             self.full.wait(FLUSH)
             self.full.clear()
             self.flush()
@@ -97,9 +99,9 @@ class Load:
 
 
 def put(text: str) -> None:
-    """Write to stdout at once; the real one, though gevent stands in for the rest."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    """Write to what stdout was at first, at once."""
+    OUT.write(text)
+    OUT.flush()
 
 
 def users(load: Load) -> tuple[list[type[User]], Any]:
@@ -160,7 +162,7 @@ def main(spec: dict[str, Any]) -> None:
     load.write({"head": spec["role"], "index": spec["index"], "of": spec["of"], "model": spec["model"],
                 "locust": locust.__version__, "python": sys.version.split()[0], "boot": load.boot, "monotonic": now(),
                 "realtime": time.time_ns()})
-    if spec["role"] != "master" and spec["url"]:
+    if spec["url"] and spec["master"][0] != "*":    # a master of other machines need not see the service
         reach(spec["url"])
     classes, shape = users(load)
     environment = Environment(user_classes=classes, shape_class=shape, host=spec["url"] or None)
@@ -171,7 +173,9 @@ def main(spec: dict[str, Any]) -> None:
     flushing = gevent.spawn(load.flushing)
     memory = resident()
     {"alone": alone, "master": cluster.master, "worker": cluster.worker}[spec["role"]](load, environment)
-    flushing.kill()
+    load.over = True
+    load.full.set()
+    flushing.join()
     load.flush()
     load.write({"end": now(), "cut": load.open, "written": load.log.written, "cpu": time.process_time_ns(),
                 "resident": [memory, resident()]})
@@ -190,6 +194,8 @@ def ended(error: str) -> NoReturn:
 
 
 if __name__ == "__main__":
+    OUT = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)       # what a user's own file prints must not come between the rows
     try:
         main(json.loads(sys.argv[1]))
     except (Wrong, cluster.Wrong) as wrong:

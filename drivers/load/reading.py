@@ -89,6 +89,9 @@ def read(text: str) -> Output:
             found.error = said.get("error", found.error)
     except (KeyError, TypeError, ValueError) as error:
         raise ToolError(f"{TOOL}: what it wrote cannot be read: {type(error).__name__}: {error}") from None
+    held = sum(block["rows"] for block in found.blocks)
+    if found.end and found.end["written"] != held:
+        raise ToolError(f"{TOOL}: {held} of {found.end['written']} rows arrived")
     return found
 
 

@@ -42,6 +42,7 @@ class Customer(HttpUser):
 
     @task
     def quote(self):
+        print("a word of the user's own", end="")
         self.client.get("/quote")
 
     @task

@@ -33,20 +33,19 @@ def answer(spec: dict[str, Any], clock: Callable[[], float], guest: Tenant | Non
         return Answer(stdout=schedule.line(head) + schedule.line(
             {"error": f"{spec['url']}: cannot be reached: No route to host"}), code=2, seconds=1.0)
 
-    def text() -> str:
-        lines = [schedule.line(head), schedule.line({"begin": round(begin * 1e9)})]
-        if spec["role"] == "master":
-            lines += [schedule.line({"clock": index, "boot": "simulated", "exchanges": []})
-                      for index in range(spec["of"])]
-        elif guest:
-            lines += _rows(spec, begin, guest, random.Random(rng.random()))
-        ended = round((begin + spec["duration"]) * 1e9)
-        return "".join((*lines, schedule.line({"end": ended, "cut": 0, "cpu": 0, "resident": [2**26, 2**26]})))
-
-    return Answer(stdout=text(), seconds=LEAD + spec["duration"])
+    lines, written = [schedule.line(head), schedule.line({"begin": round(begin * 1e9)})], 0
+    if spec["role"] == "master":
+        lines += [schedule.line({"clock": index, "boot": "simulated", "exchanges": []}) for index in range(spec["of"])]
+    elif guest:
+        rows, written = _rows(spec, begin, guest, random.Random(rng.random()))
+        lines += rows
+    end = {"end": round((begin + spec["duration"]) * 1e9), "cut": 0, "written": written, "cpu": 0,
+           "resident": [2**26, 2**26]}
+    return Answer(stdout="".join((*lines, schedule.line(end))), seconds=LEAD + spec["duration"])
 
 
-def _rows(spec: dict[str, Any], begin: float, guest: Tenant, rng: random.Random) -> list[str]:
+def _rows(spec: dict[str, Any], begin: float, guest: Tenant, rng: random.Random) -> tuple[list[str], int]:
+    """Return the lines of a process, and how many rows they hold."""
     names = [each["name"] for each in spec["requests"]]
     weights = [each["weight"] for each in spec["requests"]]
     log, lines = schedule.Log(), [schedule.line({"names": dict(enumerate(names))})]
@@ -54,7 +53,7 @@ def _rows(spec: dict[str, Any], begin: float, guest: Tenant, rng: random.Random)
     for row in make(spec, begin, guest, rng):
         if log.add(*row, rng.choices(range(len(names)), weights)[0]):
             lines.append(schedule.block(log.take()))
-    return [*lines, schedule.block(log.take())]
+    return [*lines, schedule.block(log.take())], log.written
 
 
 def _open(spec: dict[str, Any], begin: float, guest: Tenant, rng: random.Random) -> Iterator[Sequence[int]]:

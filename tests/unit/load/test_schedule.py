@@ -24,7 +24,8 @@ def output(rows, begin=0):
     for row in rows:
         log.add(*row)
     lines = [HEAD, {"begin": begin}, {"names": {0: "GET /"}}]
-    return "".join(map(schedule.line, lines)) + schedule.block(log.take()) + schedule.line({"end": 0})
+    return "".join(map(schedule.line, lines)) + schedule.block(log.take()) + schedule.line(
+        {"end": 0, "written": len(rows)})
 
 
 @given(SEGMENTS)
@@ -89,6 +90,8 @@ def test_a_line_that_was_cut_off_is_left_out_and_a_damaged_one_is_told():
     assert not reading.read(text[:-10]).end
     with pytest.raises(ToolError, match="locust: what it wrote cannot be read"):
         reading.read('{"rows": 3, "intended"}\n')
+    with pytest.raises(ToolError, match="locust: 1 of 2 rows arrived"):
+        reading.read(text.replace('"written":1', '"written":2'))
     with pytest.raises(ToolError, match="a column of its rows cannot be read"):
         list(reading.read(text.replace('"lag":"', '"lag":"!')).rows())
 
