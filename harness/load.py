@@ -19,6 +19,7 @@ from harness.stats.histograms import HistQuantile, LatencyHistogram, hist_quanti
 Floats = NDArray[np.float64]
 REACHED = 0.99      # share of what was due in a second that must have been sent in it
 WORST = 1.0         # one more may have crossed the border of two seconds
+AGAIN = " (again)"  # behind the name of a level that was tried a second time, since the generator had fallen behind
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +105,13 @@ class Capacity:
 
 
 def capacity(levels: Sequence[Level], objective: Objective) -> Capacity:
-    """Return what a search over levels found. A level above one that missed does not count, though it may have met."""
+    """Return what a search over levels found. A level above one that missed does not count, though it may have met.
+
+    Of a level that was tried again only the second try counts: in the first one the generator was at fault.
+    """
+    twice = {level.name.removesuffix(AGAIN) for level in levels if level.name.endswith(AGAIN)}
     best: Level | None = None
-    for level in sorted(levels, key=lambda each: each.offered):
+    for level in sorted((each for each in levels if each.name not in twice), key=lambda each: each.offered):
         why = "generator" if level.short or level.lost else objective.missed(level)
         if why:
             return Capacity(best, level, why)

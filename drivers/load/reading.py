@@ -193,9 +193,9 @@ def _same(stamps: Column, kernel: bool) -> bool:
     return kernel and abs(t2 - t1 + t3 - t4) <= 2 * (t4 - t1 - (t3 - t2))
 
 
-def series(shot: Shot, level: str, start: float) -> list[Series]:
+def series(shot: Shot, tally: Tally, level: str, start: float) -> list[Series]:
     """Return the series of one level, which began `start` s after the step did; ToolError where nothing was sent."""
-    tally, model = shot.tally(), shot.workers[0].head["model"]
+    model = shot.workers[0].head["model"]
     if not tally.requests:
         raise ToolError(f"{TOOL}: no request was sent in {shot.seconds:g} s")
     bound, share = shot.clock()

@@ -19,7 +19,7 @@ from drivers.load import reading
 from drivers.workloads import _loading
 from drivers.workloads._machines import PATIENCE
 from harness.errors import InputError
-from harness.load import Capacity, Objective, capacity, levels
+from harness.load import AGAIN, Capacity, Objective, capacity, levels
 from harness.model import Count, Event, Outcome, Record, Series
 from harness.protocols import Lab, Target
 from harness.units import Rate, Seconds, Share
@@ -130,21 +130,25 @@ class Application(Record, frozen=True, kw_only=True):
     def _levels(self, seats: _loading.Seats, url: str) -> Iterator[Series | Event]:
         seen: list[Series] = []
         tallies: list[tuple[reading.Tally, float, float]] = []
-        rate, halved = float(self.rate), 0
+        rate, halved, again = float(self.rate), 0, False
         while rate:
             name = f"{self.users} users" if self.model == "closed" else f"{rate:.6g}/s"
+            name += AGAIN if again else ""
             shot, start = seats.shot(self._spec(url, rate, seats.lab.rng.randrange(2**31)), self.workers, self.port)
-            found = reading.series(shot, name, start)
-            tallies.append((shot.tally(), start, shot.seconds))
+            tally = shot.tally()
+            tallies.append((tally, start, shot.seconds))
+            found = reading.series(shot, tally, name, start)
             seen += found
             yield from found
             yield Event(actor="load", action="level", start=start, end=start + shot.seconds,
                         outcome=Outcome.FAILED if shot.lost else Outcome.OK, detail="; ".join((name, *shot.lost)))
             if self.shape != "steps":
                 break
-            search = capacity(levels(seen), self.objective)
-            halved += search.above is not None
-            rate = self._next(search, rate, halved)
+            again = not again and bool(levels(found)[0].short)      # the generator's fault, perhaps by chance
+            if not again:
+                search = capacity(levels(seen), self.objective)
+                halved += search.above is not None
+                rate = self._next(search, rate, halved)
         yield from reading.timeline(tallies, {
             "tool": reading.TOOL, "model": self.model, "stat": "levels" if self.shape == "steps" else "series"})
 

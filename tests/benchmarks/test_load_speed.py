@@ -101,7 +101,8 @@ def late(output):
     from drivers.load import reading
     from harness.load import levels
 
-    made = reading.series(reading.Shot(workers=[output], master=None, seconds=SECONDS), "level", 0.0)
+    shot = reading.Shot(workers=[output], master=None, seconds=SECONDS)
+    made = reading.series(shot, shot.tally(), "level", 0.0)
     lag = histogram(next(each for each in made if each.metric == "app.lag"))
     return hist_quantile(lag, 0.5).mid / 1e9, hist_quantile(lag, 0.99).mid / 1e9, levels(made)[0].short
 
