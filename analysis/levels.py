@@ -81,9 +81,9 @@ def ladders(material: Material) -> dict[Place, list[Ladder]]:
     found: dict[Place, dict[int, dict[str, list[Level]]]] = {}
     searches: dict[tuple[str, int], StepResult] = {}
     for party, result in measured(material):
-        for level in load.levels(result.series):
-            place = Place(result.step.stage, arm(result), level.model)
-            found.setdefault(place, {}).setdefault(party.index, {}).setdefault(level.name, []).append(level)
+        for level in load.counted(load.levels(result.series)):
+            place, name = Place(result.step.stage, arm(result), level.model), level.name.removesuffix(load.AGAIN)
+            found.setdefault(place, {}).setdefault(party.index, {}).setdefault(name, []).append(level)
             if result.step.params.get("shape") == "steps":
                 searches[place.stage, party.index] = result
     return {place: [_ladder(material, place, index, levels, searches.get((place.stage, index)))

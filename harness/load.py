@@ -105,18 +105,20 @@ class Capacity:
 
 
 def capacity(levels: Sequence[Level], objective: Objective) -> Capacity:
-    """Return what a search over levels found. A level above one that missed does not count, though it may have met.
-
-    Of a level that was tried again only the second try counts: in the first one the generator was at fault.
-    """
-    twice = {level.name.removesuffix(AGAIN) for level in levels if level.name.endswith(AGAIN)}
+    """Return what a search over levels found. A level above one that missed does not count, though it may have met."""
     best: Level | None = None
-    for level in sorted((each for each in levels if each.name not in twice), key=lambda each: each.offered):
+    for level in sorted(counted(levels), key=lambda each: each.offered):
         why = "generator" if level.short or level.lost else objective.missed(level)
         if why:
             return Capacity(best, level, why)
         best = level
     return Capacity(best, None, "")
+
+
+def counted(levels: Sequence[Level]) -> list[Level]:
+    """Return the levels that count: of one that was tried again the second try, for the first was the generator's."""
+    twice = {level.name.removesuffix(AGAIN) for level in levels if level.name.endswith(AGAIN)}
+    return [level for level in levels if level.name not in twice]
 
 
 def levels(series: Iterable[Series]) -> list[Level]:
@@ -149,4 +151,4 @@ def histogram(series: Series) -> LatencyHistogram:
     return LatencyHistogram.from_bins((round(value * 1e9) for value in series.values), map(round, series.weights))
 
 
-__all__ = ["Capacity", "Level", "Objective", "capacity", "histogram", "levels"]
+__all__ = ["AGAIN", "Capacity", "Level", "Objective", "capacity", "counted", "histogram", "levels"]

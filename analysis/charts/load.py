@@ -23,7 +23,6 @@ from analysis.curves import Distribution
 from analysis.levels import Ladder, Place, Rung, ladders
 from analysis.rows import Material
 from analysis.words import Words
-from harness.load import AGAIN
 from harness.stats import FioLayout
 
 ORDER = 21
@@ -236,6 +235,5 @@ def _names(made: Figure, top: float, rungs: Sequence[Rung], words: Words) -> Non
         axes.plot((0, 1), (0, 0), color=shade, linestyle=style.DASHES[index % 3], linewidth=1.5)
         axes.plot((0.5,), (0,), color=shade, marker=style.MARKERS[index % len(style.MARKERS)], markersize=4.5,
                   markerfacecolor=style.PAPER if rung.short else shade)
-        name = rung.name.replace(" users", words("load.users")).replace(AGAIN, words("load.again"))
-        text = f"{name}, n = {len(rung.rounds)}"
+        text = f"{rung.name.replace(' users', words('load.users'))}, n = {len(rung.rounds)}"
         style.write(made, left + style.SAMPLE + 0.08, y, style.fit(text, 1.35, style.SMALL), size=style.SMALL)

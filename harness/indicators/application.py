@@ -14,7 +14,7 @@ from harness import stats
 from harness.indicators.base import Evaluated, Indicator, Method, by_round, finished, given, only, quantity, single
 from harness.indicators.percentiles import tail
 from harness.load import Capacity, Level, Objective, capacity, levels
-from harness.model import Step, StepResult
+from harness.model import Status, Step, StepResult
 from harness.stats.records import Check, Direction, StatsPolicy
 
 UP, DOWN = Direction.HIGHER_IS_BETTER, Direction.LOWER_IS_BETTER
@@ -53,14 +53,19 @@ def gap(results: Sequence[StepResult]) -> Mapping[str, float]:
     return {"step of the search": max(widths) / 12 ** 0.5} if widths else {}
 
 
-def limit_found(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check, ...]:
-    """Return whether the service came to its limit: not the search to its end, nor the generator to its own."""
-    found = {result.step.id: searched(result).stopped for result in results}
+def bounds(results: Iterable[StepResult]) -> list[str]:
+    """Return which searches did not find the limit of the service, and why: their number is a lower bound."""
     reasons = {"": "the highest rate was still within the objective; the number is a lower bound, raise most",
                "generator": "the generator fell behind its schedule before the service did; the number is a lower "
                             "bound, give it more workers"}
-    open_ends = [f"{name}: {reasons[why]}" for name, why in found.items() if why in reasons]
-    return (Check("limit of the service found", None if open_ends else True, None, None, "; ".join(open_ends[:2])),)
+    found = {result.step.id: searched(result).stopped for result in results if result.status is Status.DONE}
+    return [f"{name}: {reasons[why]}" for name, why in found.items() if why in reasons]
+
+
+def limit_found(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check, ...]:
+    """Return whether the service came to its limit: not the search to its end, nor the generator to its own."""
+    ends = bounds(results)
+    return (Check("limit of the service found", None if ends else True, None, None, "; ".join(ends[:2])),)
 
 
 def on_schedule(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check, ...]:
@@ -107,7 +112,7 @@ def unknown(p: float) -> Callable[[Sequence[StepResult]], Mapping[str, float]]:
     return parts
 
 
-def parts_of(results: Sequence[StepResult]) -> Iterable[str]:
+def waiting(results: Sequence[StepResult]) -> Iterable[str]:
     """Yield what a reader of a rate of the closed model must know."""
     yield "closed model: users wait for answers, so a stall hides the requests that others would have sent meanwhile"
 
@@ -148,7 +153,7 @@ INDICATORS: tuple[Indicator, ...] = (
             **COMMON, source="catalogue APP-01; virtmark: paired arms in one round",
             definition=f"Response time through the gateway minus that around it at the same rate, {words}, by round.")
       for suffix, p, words, words_zh in (("", 0.99, "99th percentile", "P99"), (".p50", 0.5, "median", "中位数"))),
-    single(Method(score=throughput, gates=(workers_whole, limit_found), u_b=gap), id="APP-02",
+    single(Method(score=throughput, gates=(workers_whole, limit_found), u_b=gap, warn=bounds), id="APP-02",
            name="Throughput within objective", name_zh="满足SLO的最大业务吞吐", unit="1/s", direction=UP, **COMMON,
            applies=load("open", searching=True), source=SOURCE,
            definition="Requests per second that were answered well at the highest rate of arrivals at which a "
@@ -166,11 +171,11 @@ INDICATORS: tuple[Indicator, ...] = (
            applies=load("open"), source=SOURCE,
            definition="Share of the requests that were refused, not answered in time, or answered by a status of 400 "
                       "or above."),
-    single(Method(score=lambda result: only_level(result).rate, gates=(workers_whole,), warn=parts_of),
+    single(Method(score=lambda result: only_level(result).rate, gates=(workers_whole,), warn=waiting),
            id="APP-02.closed", name="Throughput of waiting users, closed model", name_zh="等待用户吞吐（闭环模型）",
            unit="1/s", direction=UP, **COMMON, applies=load("closed"), source="Locust; virtmark",
            definition="Good answers per second to a fixed number of users who each wait for an answer."),
-    single(Method(score=percentile(0.99), gates=(workers_whole, known(0.99)), u_b=unknown(0.99), warn=parts_of),
+    single(Method(score=percentile(0.99), gates=(workers_whole, known(0.99)), u_b=unknown(0.99), warn=waiting),
            id="APP-02.closedp99", name="Response time of waiting users, 99th percentile, closed model",
            name_zh="等待用户响应时间（P99，闭环模型）", unit="s", direction=DOWN, **COMMON, applies=load("closed"),
            source="Locust; virtmark",

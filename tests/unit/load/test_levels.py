@@ -125,6 +125,7 @@ def test_a_search_that_ran_into_its_end_gives_a_lower_bound_only():
     check = checks(evaluated)["limit of the service found"]
     assert check.passed is None
     assert "raise most" in check.note
+    assert sum("raise most" in text for text in evaluated.estimate.warnings) == 3
 
 
 def test_nothing_within_the_objective_is_no_number():
