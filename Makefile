@@ -57,7 +57,7 @@ setup: packages .venv/.installed
 
 .venv/.installed: pyproject.toml
 	test -d .venv || $(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[libvirt,docker,query,dev]'
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[libvirt,docker,query,load,dev]'
 	touch $@
 
 # Installs what is missing and starts no service: a policy-rc.d stands in the way meanwhile.

@@ -135,6 +135,8 @@ def _finished(run: Run) -> Iterator[StepResult]:
 
 
 def _is_latency(series: Series) -> bool:
+    if "level" in series.labels:
+        return False    # levels of load have charts of their own
     shape = series.labels.get("stat", "") in SHAPES and (len(series.values) > 1 or bool(series.weights))
     return shape and series.metric.endswith(".latency") and series.unit == "s" and sum(series.weights or (1.0,)) > 0
 

@@ -12,7 +12,7 @@ from analysis.rows import Row
 from harness.model import Verdict
 
 LANGUAGES = ("en", "zh")
-AREA_OF = {"cpu": "CPU", "scheduling": "CPU", "memory": "MEM", "disk": "STO", "net": "NET"}
+AREA_OF = {"cpu": "CPU", "scheduling": "CPU", "memory": "MEM", "disk": "STO", "net": "NET", "app": "APP"}
 
 
 class Words:

@@ -26,16 +26,22 @@ _HOST = re.compile(r"//(?:[^@/\s-][^@/\s]*@)?(?:[^:@/\s\[\]-][^:@/\s\[\]]*|\[[\d
 
 def open(spec: str, *, ssh_options: Sequence[str] = ()) -> Shell:
     """Return the machine that `spec` names; InputError for a malformed spec, TargetError if it is not there."""
-    kind, _, rest = spec.partition(":")
-    if spec == "local":
-        return Local()
-    if kind == "ssh" and _HOST.fullmatch(rest):
+    kind, _, rest = checked(spec).partition(":")
+    if kind == "ssh":
         return Ssh(rest.removeprefix("//"), options=ssh_options)
-    if kind == "netns" and re.fullmatch(r"[\w.-]+", rest):
+    if kind == "netns":
         return network_namespace(rest)
-    if kind == "lab":
-        return lab_machine(rest)
-    raise InputError(f"shell {spec!r}: unknown; write {FORMS}")
+    return lab_machine(rest) if kind == "lab" else Local()
+
+
+def checked(spec: str) -> str:
+    """Return a shell spec that has one of the forms; InputError for any other."""
+    kind, _, rest = spec.partition(":")
+    forms = {"local": not rest, "ssh": bool(_HOST.fullmatch(rest)), "netns": bool(re.fullmatch(r"[\w.-]+", rest)),
+             "lab": True}
+    if not forms.get(kind) or (kind == "local" and spec != kind):
+        raise InputError(f"shell {spec!r}: unknown; write {FORMS}")
+    return spec
 
 
 def lab_machine(name: str, *, tools: bool = True) -> Local:
@@ -64,6 +70,6 @@ def first_address(machine: Shell) -> str:
 
 
 __all__ = [
-    "FORMS", "Background", "Inside", "Job", "Local", "Shell", "Ssh", "first_address", "lab_machine",
+    "FORMS", "Background", "Inside", "Job", "Local", "Shell", "Ssh", "checked", "first_address", "lab_machine",
     "network_namespace", "open",
 ]

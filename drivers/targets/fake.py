@@ -81,7 +81,7 @@ class Fake(Record, frozen=True, kw_only=True, dict=True):
         address = f"{NETWORK}{last}"
         self._cluster.tenants[address] = Tenant(
             name=spec.role, address=address, host=spec.host, life=spec.life, memory=int(spec.size.memory),
-            boot=self.boot)
+            boot=self.boot, speed=self.speed * slowed)
         try:
             with self._machine(spec.role, f"guest-{number}", last, slowed, spec.size.vcpus,
                                int(spec.size.memory)) as machine:

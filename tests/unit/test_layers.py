@@ -10,7 +10,7 @@ LAYERS = [
     {"harness.model"},
     {"harness.codec", "harness.protocols", "harness.registry", "harness.history", "harness.integrity",
      "harness.ledger", "harness.standard"},
-    {"harness.probing"},
+    {"harness.probing", "harness.load"},
     {"harness.indicators", "harness.scenario", "harness.plan", "harness.store",
      "harness.fingerprint", "harness.telemetry", "harness.evidence", "harness.masking", "harness.progress",
      "harness.tools", "harness.surroundings", "harness.rounds", "harness.interrupts"},

@@ -64,6 +64,7 @@ class Tenant:
     chronicle: list[Event] = field(default_factory=list)
     loss: float = 0.0
     delay: float = 0.0
+    speed: float = 1.0
 
     def answers(self, now: float) -> bool:
         """Say whether it answers at a moment of simulated time."""

@@ -1,4 +1,4 @@
-"""Simulated programs that watch guests from outside and inside: the prober, the sequence writer and who hears of it.
+"""Simulated programs that watch guests from outside and inside: prober, load, the sequence writer and who hears of it.
 
 What they print is computed when they end, from when their guest was there (see `platform`).
 """
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from drivers import probe, witness
+from drivers.load import reading
+from drivers.targets._simulated import load
 from drivers.targets._simulated.platform import MANAGER, Cluster, Tenant
 from drivers.targets._simulated.world import Answer
 from drivers.workloads._sound import FILE as KNOWN
@@ -75,10 +77,16 @@ class Watching:
 
     def answer(self, argv: Sequence[str], address: str) -> Answer | None:
         """Return what a program will print; None for one that is none of these."""
-        if argv[0] == "python3" and "-c" in argv:
+        if argv[0] == "env" and reading.MODULE in argv:
+            spec = json.loads(argv[-1])
+            guest = self.cluster.tenants.get(spec["url"].removeprefix("http://").partition(":")[0])
+            return load.answer(spec, self.now, guest, self.rng)
+        if Path(argv[0]).name.startswith("python") and "-c" in argv:
             code, rest = argv[argv.index("-c") + 1], argv[argv.index("-c") + 2:]
             if "boot_id" in code and "monotonic_ns" in code and not rest:
                 return Answer(stdout=f"simulated {self.now() * 1e9:.0f}\n")
+            if code == reading.VERSION:
+                return Answer(stdout=f"{load.RELEASE}\n")
             if code == PROBER:
                 return self._probes(json.loads(rest[0])["probes"])
             if "SO_TIMESTAMPNS" in code:

@@ -24,7 +24,7 @@ TWENTY = {*(f"CPU-0{n}" for n in range(1, 6)), *(f"MEM-0{n}" for n in range(1, 4
           *(f"NET-0{n}" for n in range(1, 6))}
 ORDER = itertools.count()
 FIRST = {"compute": {}, "scheduling": {}, "memory": {"measure": "bandwidth"}, "disk": {"pattern": "randread"},
-         "network": {"measure": "tcp"}}
+         "network": {"measure": "tcp"}, "application": {}}
 
 
 def result(workload, at, series, *, arm=(), status=Status.DONE, telemetry=(), conditions=None, **params):
@@ -80,8 +80,8 @@ def test_defaults_are_those_of_the_workloads(key):
         record = codec.convert(registry.find("workloads", workload), least, workload)
         if hasattr(record, key):
             wanted = DEFAULTS[key]
-            if key == "load":
-                wanted = BY_BASE["1"].read(wanted)
+            if base := {"load": "1", "slo": "s", "slo_quantile": "1", "slo_errors": "1"}.get(key):
+                wanted = pytest.approx(BY_BASE[base].read(wanted))
             assert getattr(record, key) == wanted
 
 

@@ -1,0 +1,208 @@
+"""Where load comes from: the generator's processes, on the client, on the controller, on several machines.
+
+The one thing to know: the generator is sent along as it stands, but Locust itself must be there; the controller has it
+by `pip install 'virtmark[load]'`. A client of the embedded lab is the controller's kernel and file system seen from
+another network, so the controller's Python runs there.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drivers import load as sources
+from drivers import shell
+from drivers.load import reading
+from drivers.shell import Shell
+from drivers.tools.reading import complaint
+from drivers.workloads._machines import GRACE, free_port
+from drivers.workloads._probing import Offset, offset
+from harness.errors import ToolError, Unsupported
+from harness.protocols import Completed, Lab, Machine, Running
+
+FILES = ("__init__.py", "schedule.py", "generator.py", "cluster.py", "precise.py", "visitors.py")
+LOCUSTFILE, LAB = "locustfile.py", "lab:"
+
+
+class Kept:
+    """A machine that is not the target's, such as the controller; what it prints is kept as evidence all the same."""
+
+    def __init__(self, lab: Lab, machine: Machine) -> None:
+        self._lab, self._machine = lab, machine
+        self.name, self.address = machine.name, machine.address
+        self.read, self.write = machine.read, machine.write
+
+    def run(self, argv: Sequence[str], *, timeout: float, stdin: bytes = b"") -> Completed:
+        """Run and keep."""
+        return self._kept(self._machine.run(argv, timeout=timeout, stdin=stdin))
+
+    @contextmanager
+    def start(self, argv: Sequence[str]) -> Iterator[Running]:
+        """Start, and keep what was printed."""
+        with self._machine.start(argv) as running:
+            try:
+                yield running
+            finally:
+                self._kept(running.stop())
+
+    def _kept(self, done: Completed) -> Completed:
+        if done.stdout:
+            self._lab.keep(f"{Path(done.argv[0]).name}.out", done.stdout.encode("utf-8", "surrogateescape"), self.name)
+        return done
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A machine with the generator's files in `folder` and a `python` that has Locust."""
+
+    machine: Machine
+    python: str
+    folder: str
+
+    def argv(self, spec: Mapping[str, Any]) -> list[str]:
+        """Return the command line of a process here."""
+        file = f"{self.folder}/{LOCUSTFILE}" if spec["locustfile"] else ""
+        return reading.argv(self.python, self.folder, {**spec, "locustfile": file})
+
+
+class Seats:
+    """Where one step's generator runs: the first seat for the master or the only process, the others for workers.
+
+    `address` is where workers on other machines find the master; "" is where their ssh connection came from.
+    """
+
+    def __init__(self, lab: Lab, first: Seat, others: Sequence[Seat]) -> None:
+        self.lab, self.first, self.others, self.address = lab, first, others, ""
+        self.clock: Offset = offset(lab, first.machine)
+
+    def shot(self, spec: Mapping[str, Any], workers: int, port: int) -> tuple[reading.Shot, float]:
+        """Send one level of load; return what was written, and when it began in s since the step did."""
+        asked = {**spec, "index": 0, "of": workers}
+        if workers == 1 and not self.others:
+            done = self.first.machine.run(self.first.argv({**asked, "role": "alone"}), timeout=_patience(spec))
+            worker = checked(done)
+            return reading.Shot(workers=[worker], master=None, seconds=spec["duration"]), self._since(worker)
+        return self._cluster(asked, workers, port or free_port(self.lab, self.first.machine))
+
+    def _cluster(self, spec: Mapping[str, Any], workers: int, port: int) -> tuple[reading.Shot, float]:
+        seats = self.others or [self.first]
+        with ExitStack() as stack:
+            running = [stack.enter_context(seat.machine.start(seat.argv(
+                {**spec, "role": "worker", "index": index, "master": [self._address(seat), port]})))
+                for index, seat in ((index, seats[index % len(seats)]) for index in range(workers))]
+            host = "*" if self.others else "127.0.0.1"
+            done = self.first.machine.run(self.first.argv({**spec, "role": "master", "master": [host, port]}),
+                                          timeout=_patience(spec))
+            ends = [each.stop() for each in running]
+        outputs = [reading.read(end.stdout) for end in ends]
+        if error := next((output.error for output in outputs if output.error), ""):
+            raise ToolError(f"{reading.TOOL}: {error}")
+        master = checked(done)
+        after = dict(master.lost)
+        lost = tuple(
+            f"worker {index + 1} of {workers} was lost"
+            f"{f' {after[index]:.1f} s after the begin' if index in after else ''}: exit status {end.code}"
+            for index, (output, end) in enumerate(zip(outputs, ends, strict=True)) if index in after or not output.end)
+        heard = [output for output in outputs if output.begin]
+        if not heard:
+            raise ToolError(f"{reading.TOOL}: {lost[0] if lost else 'no worker began'}")
+        return reading.Shot(workers=heard, master=master, seconds=spec["duration"], lost=lost), self._since(master)
+
+    def _address(self, seat: Seat) -> str:
+        """Return the address at which a worker finds the master."""
+        if seat is self.first or self.address:
+            return self.address or "127.0.0.1"
+        said = seat.machine.run(["sh", "-c", "echo ${SSH_CONNECTION%% *}"], timeout=GRACE).stdout.strip()
+        return said or self.first.machine.address
+
+    def _since(self, output: reading.Output) -> float:
+        return output.begin / 1e9 + self.clock.seconds - self.lab.began
+
+
+@contextmanager
+def seated(lab: Lab, where: str, machines: Sequence[str], locustfile: str) -> Iterator[Seats]:
+    """Bring the generator to where it runs, and take it away in the end; ToolError where Locust is missing."""
+    with ExitStack() as stack:
+        first = stack.enter_context(_seat(lab, stack.enter_context(_machine(lab, where)), locustfile))
+        others = [stack.enter_context(_seat(lab, stack.enter_context(_private(lab, shell.open(spec))), locustfile))
+                  for spec in machines]
+        yield Seats(lab, first, others)
+
+
+@contextmanager
+def _machine(lab: Lab, where: str) -> Iterator[Machine]:
+    """Yield the client; the controller where that is asked for, or where there is no client."""
+    if where != "controller":
+        try:
+            client = lab.client()
+        except Unsupported:
+            if where == "client":
+                raise
+        else:
+            if not client.name.startswith(LAB):
+                yield client
+                return
+            with _private(lab, shell.lab_machine(client.name.removeprefix(LAB), tools=False)) as machine:
+                yield machine
+            return
+    with _private(lab, shell.open("local")) as machine:
+        yield machine
+
+
+@contextmanager
+def _private(lab: Lab, outside: Shell) -> Iterator[Machine]:
+    """Yield a machine that is not the target's, in a directory of its own."""
+    with outside as machine, machine.private(tempfile.gettempdir()) as inside:
+        yield Kept(lab, inside)
+
+
+@contextmanager
+def _seat(lab: Lab, machine: Machine, locustfile: str) -> Iterator[Seat]:
+    folder = f"virtmark-load-{lab.rng.randrange(16**8):08x}"
+    python = _python(machine)
+    here = Path(sources.__file__).parent
+    machine.run(["mkdir", "-p", f"{folder}/drivers/load"], timeout=GRACE).checked()
+    try:
+        machine.write(f"{folder}/drivers/__init__.py", b"")
+        for name in FILES:
+            machine.write(f"{folder}/drivers/load/{name}", (here / name).read_bytes())
+        if locustfile:
+            machine.write(f"{folder}/{LOCUSTFILE}", Path(locustfile).read_bytes())
+        yield Seat(machine, python, folder)
+    finally:
+        machine.run(["rm", "-rf", folder], timeout=GRACE)
+
+
+def _python(machine: Machine) -> str:
+    """Return a Python on `machine` that has Locust: the controller's own if it is there too, else python3."""
+    for python in dict.fromkeys((sys.executable, "python3")):
+        try:
+            if not machine.run([python, "-c", reading.VERSION], timeout=GRACE).code:
+                return python
+        except ToolError:
+            continue    # there is no such program
+    raise ToolError(f"locust: not installed on {machine.name}; there run: pip install 'locust>=2.32', "
+                    "or let the load come from the controller (generator = \"controller\")")
+
+
+def checked(done: Completed) -> reading.Output:
+    """Return what a process wrote; ToolError with its one line where it could not do what it should."""
+    found = reading.read(done.stdout)
+    if found.error:
+        raise ToolError(f"{reading.TOOL}: {found.error}")
+    if not found.head or not found.begin:
+        said = complaint(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.stdout)
+        raise ToolError(f"{reading.TOOL}: exit status {done.code}; it said {said or 'nothing'!r}")
+    return found
+
+
+def _patience(spec: Mapping[str, Any]) -> float:
+    return float(spec["duration"] + spec["patience"] + GRACE)
+
+
+__all__ = ["LOCUSTFILE", "Kept", "Seat", "Seats", "checked", "seated"]
