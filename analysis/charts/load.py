@@ -21,6 +21,7 @@ from analysis.charts import Absence, Chart, axis, slug, style
 from analysis.charts.latency import path, tail
 from analysis.curves import Distribution
 from analysis.levels import Ladder, Place, Rung, ladders
+from analysis.reasons import said
 from analysis.rows import Material
 from analysis.words import Words
 from harness.stats import FioLayout
@@ -31,6 +32,7 @@ SHARES: tuple[tuple[float, Any, float], ...] = (
 BEYOND = 10             # requests that must lie beyond a percentile of all rounds
 UPPER, LOWER, GAP = 2.5, 1.25, 0.16
 TALL, MOST = 2.6, 9     # height of the percentiles; loads that are told apart in it
+LIMIT = ("limit of the service found", said("limit of the service found", "zh"))  # open: the knee is a lower bound
 TICKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 SHADES = ("#7db8da", "#5aa3d0", "#3787c0", "#105ba4", "#08306b")
 
@@ -81,12 +83,13 @@ def _said(each: Ladder, words: Words) -> str:
     if each.knee is None or each.knee.value is None or each.knee.low is None or each.knee.high is None:
         return engine
     shown = [quantity.single(x, "1/s") for x in (each.knee.value, each.knee.low, each.knee.high)]
-    knee = words("load.knee", value=shown[0], low=shown[1], high=shown[2], n=each.knee.n)
+    least = "≥ " if any(check.name in LIMIT and check.passed is None for check in each.knee.checks) else ""
+    knee = words("load.knee", value=least + shown[0], low=shown[1], high=shown[2], n=each.knee.n)
     return ", ".join((engine, knee, words(f"verdict.{each.knee.verdict.name}")))
 
 
-def _draw(place: Place, found: Sequence[Ladder], said: Words) -> Figure:
-    words = style.spoken(said)
+def _draw(place: Place, found: Sequence[Ladder], plain: Words) -> Figure:
+    words = style.spoken(plain)
     notes = _notes(found, words)
     entries = [style.Entry(each.party, _said(each, words), 0) for each in found]
     top = style.headroom(notes) + style.legend_height(entries) + 0.32
@@ -196,8 +199,8 @@ def _distribution(rung: Rung) -> Distribution:
                         bool(at.size and at[-1] == layout.clamp_index))
 
 
-def _percentiles(place: Place, each: Ladder, rungs: Sequence[Rung], said: Words) -> Figure:
-    words = style.spoken(said)
+def _percentiles(place: Place, each: Ladder, rungs: Sequence[Rung], plain: Words) -> Figure:
+    words = style.spoken(plain)
     notes = words("loads.notes")
     top = style.headroom(notes) + 0.12
     made = style.figure(top + TALL + 0.55)
