@@ -94,7 +94,7 @@ class Failover(Record, frozen=True, kw_only=True):
                     course.rebooted = _recovery.boot_of(guest, GRACE) != boot
                     if course.rebooted and isinstance(data, _integrity.Writer):
                         stack.enter_context(data.again(guest))
-                lab.clock.sleep(QUIET)
+                self._quiet(lab, guest, course)
             if course.served is not None:
                 course.series += list(self._verified(lab, guest, data, course))
         yield from self._seen(lab, [*seen.histories(), *(asked.histories() if asked else ())], course)
@@ -148,17 +148,24 @@ class Failover(Record, frozen=True, kw_only=True):
 
     def _await(self, lab: Lab, guest: Machine, injected: Injected, course: Course) -> None:
         """Wait until the guest is found to serve again, and count the copies of it that run meanwhile."""
-        client, until = lab.client(), (injected.healed or injected.end) + self.within
+        until = (injected.healed or injected.end) + self.within
         while lab.clock.now() < until:
             course.copies = max(course.copies, len(lab.whereabouts(guest)))
-            heard = client.run(["ping", "-n", "-c", "1", "-W", "1", guest.address], timeout=GRACE)
-            if not heard.code:
+            if _answers(lab, guest):
                 now = lab.clock.now()
                 with suppress(VirtmarkError):
                     guest.run(["true"], timeout=GRACE).checked()
                     course.served = now
                     return
             lab.clock.sleep(0.1)
+
+    def _quiet(self, lab: Lab, guest: Machine, course: Course) -> None:
+        """Return after seconds at whose end the guest answers, where it served; what heals may interrupt the service
+        once more, as a path does that is taken again."""
+        until = lab.clock.now() + (self.within if course.served is not None else 0.0)
+        lab.clock.sleep(QUIET)
+        while lab.clock.now() < until and not _answers(lab, guest):
+            lab.clock.sleep(QUIET)
 
     def _verified(self, lab: Lab, guest: Machine, data: _integrity.Writer | _ledger.Keeper | None, course: Course
                   ) -> Iterator[Series]:
@@ -206,3 +213,8 @@ class Failover(Record, frozen=True, kw_only=True):
         yield _recovery.happened(lab, "served", course.served, Outcome.OK, "echoes from outside, and commands")
         yield _recovery.number("ha.rebooted", "1", float(course.rebooted), self.fault)
         yield from course.series
+
+
+def _answers(lab: Lab, guest: Machine) -> bool:
+    """Ask once from outside whether the guest is there."""
+    return not lab.client().run(["ping", "-n", "-c", "1", "-W", "1", guest.address], timeout=GRACE).code
