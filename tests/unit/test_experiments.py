@@ -12,8 +12,7 @@ from harness.regression import gate
 from tests.experiments import gate_lab, gate_rates
 
 ROOT = Path(__file__).parents[2]
-EQUAL, SLOWER = (json.loads(path.read_text()) if (path := gate_rates.DATA / f"{name}.json").exists() else {"cells": []}
-                 for name in ("equal", "slower"))
+EQUAL, SLOWER = (json.loads((gate_rates.DATA / f"{name}.json").read_text()) for name in ("equal", "slower"))
 
 
 def test_at_least_95_of_100_gates_of_equal_things_pass():
@@ -34,16 +33,12 @@ def test_a_slow_down_is_caught_as_often_as_is_promised(cell):
 
 def test_what_the_gate_says_it_catches_is_caught_in_about_80_of_100():
     cells = [cell for cell in SLOWER["cells"] if cell["aim"] == "mde"]
-    if not cells:
-        pytest.skip("the experiment was not carried out: python -m tests.experiments.gate_rates slower")
     assert all(0.75 <= cell["promised"] <= 0.85 for cell in cells)
     caught, gates = sum(cell["caught"] for cell in cells), sum(cell["gates"] for cell in cells)
     assert 0.76 <= caught / gates <= 0.84
 
 
 def test_the_document_shows_these_data():
-    if not SLOWER["cells"]:
-        pytest.skip("the experiment was not carried out: python -m tests.experiments.gate_rates slower")
     text = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
     inside = text.partition("<!-- tests/experiments/gate_rates.py table -->\n")[2].partition("<!-- end -->")[0]
     assert inside.strip() == gate_rates.table().strip()
