@@ -18,7 +18,7 @@ import msgspec
 from analysis.rows import Material, Row
 from harness.stats.records import Check
 
-ONE = r"(?:(?!; ).)+?"      # what stands in a place is no two sentences
+ONE = r"(?!caution: )(?:(?!; ).)+?"     # what stands in a place is no two sentences, and none that is only introduced
 _PLACE = re.compile(r"\{(\*?)(\w+)\}")
 
 
