@@ -48,7 +48,7 @@ def test_a_difference_as_large_as_the_floor_is_seldom_called_equal(sets):
     check(wrong, sets, 0.0, 0.03)
 
 
-@sizes(60, 4000)
+@sizes(60, 2000)
 def test_composites_of_parts_that_share_their_rounds_luck_cover_and_independent_ones_would_not(sets):
     """Six parts, of whose 3 % spread most is the boot's; the true composite ratio is 1.05."""
     rng, near, naive, truth = np.random.default_rng(23), 0, 0, 1.05
