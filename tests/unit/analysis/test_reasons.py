@@ -10,6 +10,7 @@ import analysis
 from analysis import reasons
 from analysis.rows import material
 from harness import assessment, profile, store, verdict
+from harness.indicators import catalogue
 from tests.support import simulated
 
 ROOT = Path(__file__).parents[3]
@@ -56,6 +57,10 @@ def test_a_sentence_with_numbers_in_it_is_found_again(english):
     filled = re.sub(r"\{\*?(\w+)\}", lambda place: {"indicator": "CPU-03"}.get(place[1], "0.95"), english)
     assert reasons.known(filled)
     assert "{" not in reasons.said(filled, "zh")
+
+
+def test_what_every_indicator_is_can_be_said_in_chinese():
+    assert not {one.id for one in catalogue().values() if one.definition and not reasons.known(one.definition)}
 
 
 def test_what_others_said_stays_as_it_is():
