@@ -91,7 +91,7 @@ def _sheet(assessment: Assessment, party: Party, words: Words) -> Sheet:
     part, standard = assessment.part, assessment.part.standard
     reached, following = assessment.level, assessment.following
     return Sheet(
-        party=party, name=part.name, title=part.heading(words.lang),
+        party=party, name=part.name, title=words.pick(part.title, part.title_zh),
         issuer=words.pick(standard.issuer, standard.issuer_zh) if standard else "",
         number=" ".join(filter(None, (standard.number, str(standard.year or "")))) if standard else "",
         status=words(f"standard.{standard.status}") if standard else "",

@@ -18,13 +18,18 @@ End = Literal["", "failure", "error", "skipped"]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One claim: the suite it stands in, its name there, how it ended and why, s it took, and facts by name."""
+    """One claim: the suite it stands in, its name there, how it ended and why, s it took, and facts by name.
+
+    `detail` is the text of what is wrong, line by line; `said` is what it said, shown beside any end.
+    """
 
     suite: str
     name: str
     end: End = ""
     kind: str = ""
     message: str = ""
+    detail: str = ""
+    said: str = ""
     seconds: float = 0.0
     facts: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,6 +56,9 @@ def _case(suite: ET.Element, case: Case) -> None:
         found = ET.SubElement(made, case.end, message=clean(case.message))
         if case.end != "skipped":
             found.set("type", clean(case.kind))
+            found.text = "\n".join(map(clean, case.detail.splitlines())) or None
+    if case.said:
+        ET.SubElement(made, "system-out").text = clean(case.said)
 
 
 def _properties(parent: ET.Element, pairs: Iterable[tuple[str, str]]) -> None:

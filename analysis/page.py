@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
-from analysis import certificate, environment, export, quantity, tables
+from analysis import certificate, environment, export, quantity, tables, writing
 from analysis.charts import Absence, Picture
 from analysis.rows import Material, area_rank
 from analysis.words import Words
@@ -46,7 +44,7 @@ def context(material: Material, drawn: Sequence[Picture | Absence], profile: Pro
         "methods": methods(material, words), "glossary": words.glossary(),
         "policies": sorted({row.policy for row in material.rows if row.policy}),
         "sources": sorted({row.source for row in material.rows if row.source}),
-        "drawing": lambda picture: Markup(picture.inline),  # the project's own SVG, texts in it escaped
+        "drawing": writing.inline,
         "size": lambda value: quantity.single(float(value), "B", 3), "number": lambda value: f"{value:.3g}",
     }
 

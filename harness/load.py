@@ -137,8 +137,8 @@ def _level(name: str, parts: dict[tuple[str, str], Series]) -> Level:
     def column(metric: str) -> Floats:
         return np.asarray(parts[metric, "seconds"].values) if (metric, "seconds") in parts else np.empty(0)
 
-    answered = histogram(parts["app.latency", "histogram"]) if ("app.latency", "histogram") in parts else (
-        LatencyHistogram.from_bins([], []))
+    bins = parts.get(("app.latency", "histogram"))
+    answered = LatencyHistogram.from_seconds(bins.values, bins.weights) if bins else LatencyHistogram.from_bins([], [])
     requests, seconds = round(one("app.requests")), one("app.seconds")
     return Level(
         name=name, model=parts["app.requests", ""].labels["model"], offered=requests / seconds, seconds=seconds,
@@ -146,9 +146,4 @@ def _level(name: str, parts: dict[tuple[str, str], Series]) -> Level:
         sent=column("app.sent"), served=column("app.served"), lost=round(one("app.lost")), drift=one("app.drift"))
 
 
-def histogram(series: Series) -> LatencyHistogram:
-    """Return the exact integer histogram of a series whose values are keys of bins in ns over 1e9."""
-    return LatencyHistogram.from_bins((round(value * 1e9) for value in series.values), map(round, series.weights))
-
-
-__all__ = ["AGAIN", "Capacity", "Level", "Objective", "capacity", "counted", "histogram", "levels"]
+__all__ = ["AGAIN", "Capacity", "Level", "Objective", "capacity", "counted", "levels"]

@@ -103,10 +103,6 @@ class Profile:
     base: tuple[str, ...] = ()
     title_zh: str = ""
 
-    def heading(self, lang: str) -> str:
-        """Return the title in a language, English where there is none."""
-        return self.title if lang == "en" else self.title_zh or self.title
-
 
 def load(name: str | Path, catalogue: Mapping[str, Indicator] | None = None) -> Profile:
     """Return the profile called `name`; InputError names file, key, what is wrong and what is allowed."""
@@ -199,7 +195,7 @@ def merge(profiles: Sequence[Profile]) -> Profile | None:
         return profiles[0] if profiles else None
     return Profile(
         name="+".join(profile.name for profile in profiles), title=" + ".join(profile.title for profile in profiles),
-        title_zh=" + ".join(profile.heading("zh") for profile in profiles),
+        title_zh=" + ".join(profile.title_zh or profile.title for profile in profiles),
         clauses=tuple(dict.fromkeys(clause for profile in profiles for clause in profile.clauses)),
         gates=_merged_gates(profiles), description="\n".join(filter(None, (p.description for p in profiles))),
         parts=tuple(part for profile in profiles for part in profile.parts))

@@ -289,6 +289,9 @@ class Lab(Protocol):
     def client(self) -> Machine:
         """Return the client; Unsupported where the target offers none."""
 
+    def recorded(self, machine: Machine) -> Machine:
+        """Return a machine that is not the target's, such as the controller, so that what it does is kept too."""
+
     def migrate(self, guest: Machine, to: int, how: Migration) -> Moved:
         """Migrate a guest of this step, keeping the platform's answer; see `Migrates`."""
 

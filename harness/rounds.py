@@ -166,6 +166,10 @@ class StepLab:
         """Return the client."""
         return self._recorder.machine(self._round.client())
 
+    def recorded(self, machine: Machine) -> Machine:
+        """Return a machine that is not the target's, recorded."""
+        return self._recorder.machine(machine)
+
     def migrate(self, guest: Machine, to: int, how: Migration) -> Moved:
         """Migrate a guest, and keep what the platform answered."""
         target = self._round.target

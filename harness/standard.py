@@ -147,10 +147,6 @@ class Part:
         wanted = {item.id for each in named for item in self.items(each)}
         return [clause for clause in self.clauses if clause.id in wanted]
 
-    def heading(self, lang: str) -> str:
-        """Return the title of the profile in a language."""
-        return self.title if lang == "en" else self.title_zh or self.title
-
 
 def overlaid(base: Sequence[Clause], over: Sequence[Clause]) -> tuple[Clause, ...]:
     """Return clauses with those of an overlay laid over them by id; what is new comes last.

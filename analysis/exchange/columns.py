@@ -92,7 +92,7 @@ SERIES = _columns("""
     weight   | real  | 1          | how many observations the value stands for; null: one
     value    | real  | see `unit` | the value
 """)
-FINDINGS: dict[Column, Callable[[Row], Any]] = dict(zip(_columns("""
+FINDINGS = _columns("""
     target        | text  |            | the target by the name of its file
     area          | text  |            | CPU, MEM, STO, ...
     indicator     | text  |            | id in the catalogue
@@ -119,15 +119,20 @@ FINDINGS: dict[Column, Callable[[Row], Any]] = dict(zip(_columns("""
     reasons       | json  |            | why the verdict is what it is
     warnings      | json  |            | what a reader of the number must know
     policy        | text  |            | hash of the statistical policy
-"""), (
-    lambda row: row.party.target, lambda row: row.area, lambda row: row.indicator, lambda row: row.name_en or None,
-    lambda row: row.point, lambda row: row.verdict.name, lambda row: row.value, lambda row: row.low,
-    lambda row: row.high, lambda row: row.confidence, lambda row: row.unit,
-    lambda row: row.n if row.value is not None else None, lambda row: row.estimand or None,
-    lambda row: row.method or None, lambda row: row.direction.value if row.value is not None else None,
-    lambda row: row.op or None, lambda row: row.limit, lambda row: row.limit_hi, lambda row: row.source or None,
-    lambda row: row.mde, lambda row: row.needed, lambda row: _json(row.scores), lambda row: _json(row.rounds),
-    lambda row: _json(row.reasons), lambda row: _json(row.warnings), lambda row: row.policy or None), strict=True))
+""")
+OF_ROW: dict[str, Callable[[Row], Any]] = {    # where each of these is from
+    "target": lambda row: row.party.target, "area": lambda row: row.area, "indicator": lambda row: row.indicator,
+    "name": lambda row: row.name_en or None, "point": lambda row: row.point, "verdict": lambda row: row.verdict.name,
+    "value": lambda row: row.value, "low": lambda row: row.low, "high": lambda row: row.high,
+    "confidence": lambda row: row.confidence, "unit": lambda row: row.unit,
+    "n": lambda row: row.n if row.value is not None else None, "estimand": lambda row: row.estimand or None,
+    "method": lambda row: row.method or None,
+    "better": lambda row: row.direction.value if row.value is not None else None, "op": lambda row: row.op or None,
+    "bound": lambda row: row.limit, "bound_hi": lambda row: row.limit_hi, "source": lambda row: row.source or None,
+    "mde80": lambda row: row.mde, "rounds_needed": lambda row: row.needed, "scores": lambda row: _json(row.scores),
+    "rounds": lambda row: _json(row.rounds), "reasons": lambda row: _json(row.reasons),
+    "warnings": lambda row: _json(row.warnings), "policy": lambda row: row.policy or None,
+}
 TABLES: dict[str, tuple[Column, ...]] = {
     "runs": RUNS, "steps": STEPS, "series": SERIES,
     "findings": (Column("run", "text", "", "the run it belongs to"), *FINDINGS)}
@@ -177,7 +182,7 @@ def _values(name: str, result: StepResult, origin: str, series: Series) -> Cells
 def of_findings(name: str, run: Run, findings: Iterable[Finding]) -> Cells:
     """Yield a row for every finding, in the order of reports."""
     for row in rows.material([run], findings).rows:
-        yield (name, *(column(row) for column in FINDINGS.values()))
+        yield (name, *(OF_ROW[column.name](row) for column in FINDINGS))
 
 
 def of(table: str, name: str, run: Run, findings: Sequence[Finding] = ()) -> Cells:

@@ -11,7 +11,7 @@ from analysis.quantity import MINUS
 from analysis.rows import clean, names
 from harness.regression import Change, Gated, Outcome
 from harness.regression.history import FEWEST, Histories, Series, Shift
-from harness.stats.records import Direction, Scale
+from harness.stats.records import Scale
 from harness.units import show
 
 LARGE = 10.0    # shares from which on digits behind the point say nothing
@@ -182,11 +182,5 @@ def _listed(keys: Sequence[str], most: int = 4) -> str:
     return ", ".join(map(clean, keys[:most])) + rest
 
 
-def better_word(direction: Direction) -> str:
-    """Return which way is good, in words."""
-    return {Direction.HIGHER_IS_BETTER: "higher is better", Direction.LOWER_IS_BETTER: "lower is better"}.get(
-        direction, "")
-
-
-__all__ = ["LEVELS", "Case", "Level", "Sheet", "better_word", "change_text", "of_gate", "of_history", "percent",
+__all__ = ["LEVELS", "Case", "Level", "Sheet", "change_text", "of_gate", "of_history", "percent",
            "shift_text"]

@@ -8,9 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
-
-from analysis import charts, report
+from analysis import charts, writing
 from analysis.charts import Picture
 from analysis.rows import clean
 from analysis.verdicts import drawing, machine
@@ -45,12 +43,10 @@ def write(histories: Histories, out: Path, *, lang: str = "en") -> Path:
     """Write page and charts into `out` and return the page; InputError where it cannot be written."""
     words = Words(lang)
     drawn = [item for item in charts.render(drawing.charts(histories, words)) if isinstance(item, Picture)]
-    files = {f"charts/{picture.chart.slug}.svg": picture.svg.encode() for picture in drawn}
-    files |= {f"charts/{picture.chart.slug}.png": picture.png for picture in drawn}
+    files = writing.pictures(drawn)
     files["history.json"] = machine.history_json(histories).encode()
     files[PAGE] = html(histories, drawn, words).encode()
-    for name, data in files.items():
-        report.put(out / name, data)
+    writing.replace(out, files, PAGE)
     return out / PAGE
 
 
@@ -59,13 +55,12 @@ def html(histories: Histories, drawn: list[Picture], words: Words) -> str:
     lines = [_line(one, shift, words) for one in histories.series for shift in one.shifts]
     ordered = sorted(lines, key=lambda line: (not line.alarm, not line.head, not line.worse, line.title))
     short = [one.name for one in histories.series if len(one.points) < FEWEST]
-    template = report.environment().get_template("history.html.j2")
-    return template.render(
+    return writing.template("history.html.j2").render(
         t=words, lang=words.lang, histories=histories, lines=ordered, pictures=drawn, short=short,
         alarms=sum(line.alarm for line in lines), label=clean(histories.label),
         skipped=[f"{one.name}: {text}" for one in histories.series for text in one.skipped],
         targets=list(dict.fromkeys(f"{one.target} · {one.scenario}" for one in histories.series)),
-        drawing=lambda picture: Markup(picture.inline))
+        drawing=writing.inline)
 
 
 def _line(series: Series, shift: Shift, words: Words) -> Line:

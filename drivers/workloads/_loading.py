@@ -23,37 +23,10 @@ from drivers.tools.reading import complaint
 from drivers.workloads._machines import GRACE, free_port
 from drivers.workloads._probing import Offset, offset
 from harness.errors import ToolError, Unsupported
-from harness.protocols import Completed, Lab, Machine, Running
+from harness.protocols import Completed, Lab, Machine
 
 FILES = ("__init__.py", "schedule.py", "generator.py", "cluster.py", "precise.py", "visitors.py")
 LOCUSTFILE, LAB = "locustfile.py", "lab:"
-
-
-class Kept:
-    """A machine that is not the target's, such as the controller; what it prints is kept as evidence all the same."""
-
-    def __init__(self, lab: Lab, machine: Machine) -> None:
-        self._lab, self._machine = lab, machine
-        self.name, self.address = machine.name, machine.address
-        self.read, self.write = machine.read, machine.write
-
-    def run(self, argv: Sequence[str], *, timeout: float, stdin: bytes = b"") -> Completed:
-        """Run and keep."""
-        return self._kept(self._machine.run(argv, timeout=timeout, stdin=stdin))
-
-    @contextmanager
-    def start(self, argv: Sequence[str]) -> Iterator[Running]:
-        """Start, and keep what was printed."""
-        with self._machine.start(argv) as running:
-            try:
-                yield running
-            finally:
-                self._kept(running.stop())
-
-    def _kept(self, done: Completed) -> Completed:
-        if done.stdout:
-            self._lab.keep(f"{Path(done.argv[0]).name}.out", done.stdout.encode("utf-8", "surrogateescape"), self.name)
-        return done
 
 
 @dataclass(frozen=True)
@@ -158,7 +131,7 @@ def _machine(lab: Lab, where: str) -> Iterator[Machine]:
 def _private(lab: Lab, outside: Shell) -> Iterator[Machine]:
     """Yield a machine that is not the target's, in a directory of its own."""
     with outside as machine, machine.private(tempfile.gettempdir()) as inside:
-        yield Kept(lab, inside)
+        yield lab.recorded(inside)
 
 
 @contextmanager
@@ -205,4 +178,4 @@ def _patience(spec: Mapping[str, Any]) -> float:
     return float(spec["duration"] + spec["patience"] + GRACE)
 
 
-__all__ = ["LOCUSTFILE", "Kept", "Seat", "Seats", "checked", "seated"]
+__all__ = ["LOCUSTFILE", "Seat", "Seats", "checked", "seated"]

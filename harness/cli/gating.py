@@ -137,7 +137,7 @@ def _history(asked: Asked, past: Path) -> int:
               help="Where the run folder is made.")
 @click.option("--resume", "resumed", type=_folder, help="Go on with the pairs of this run folder.")
 @click.option("-o", "file", metavar="FILE", type=_file, help="The noise file.  [default: noise.json beside the run "
-                                                            "folders, where gate and compare find it]")
+                                                            "folders, where gate finds it]")
 @click.option("--json", "as_json", is_flag=True, help="Machine output alone on stdout.")
 def noise(folders: tuple[Path, ...], *, target: str | None, scenario: str | None, pairs: int, seed: int, out: Path,
           resumed: Path | None, file: Path | None, as_json: bool) -> int:

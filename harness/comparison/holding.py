@@ -20,10 +20,10 @@ from harness.comparison.records import Against, Cell, Composite, Entry, How, Key
 from harness.model import Verdict
 from harness.stats.inputs import About
 from harness.stats.moments import t_quantile
+from harness.stats.power import POWER
 from harness.stats.ranking import rank_intervals
 from harness.stats.records import DEFAULT_POLICY, Direction, Estimate, Scale, StatsPolicy
 
-POWER = 0.8
 OVERHEAD = "overhead"
 Scores = Mapping[str, Sequence[float]]
 

@@ -43,12 +43,7 @@ def merged(result: StepResult, metric: str) -> LatencyHistogram:
     found = pick(result, metric, stat="histogram", layout="fio")
     if not found:
         raise ValueError(f"{result.step.id}: no histogram of {metric}")
-    return reduce(LatencyHistogram.merge, map(rebuilt, found))
-
-
-def rebuilt(series: Series) -> LatencyHistogram:
-    """Return the exact integer histogram of a series whose values are fio's keys in ns over 1e9."""
-    return LatencyHistogram.from_bins((round(value * 1e9) for value in series.values), map(round, series.weights))
+    return reduce(LatencyHistogram.merge, (LatencyHistogram.from_seconds(each.values, each.weights) for each in found))
 
 
 def of_histogram(metric: str, p: float) -> Callable[[StepResult], float]:

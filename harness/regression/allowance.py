@@ -14,9 +14,10 @@ from typing import NamedTuple
 from harness.errors import InputError
 from harness.indicators import catalogue
 from harness.regression.noise import Noise
+from harness.stats.records import DEFAULT_POLICY
 from harness.units import Share
 
-DEFAULT_FLOOR = 0.02
+DEFAULT_FLOOR = DEFAULT_POLICY.equivalent
 
 
 class Limit(NamedTuple):

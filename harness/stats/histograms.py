@@ -95,6 +95,11 @@ class LatencyHistogram:
         return cls(layout, full, **exact)
 
     @classmethod
+    def from_seconds(cls, keys_s: Iterable[float], counts: Iterable[float]) -> LatencyHistogram:
+        """Rebuild a histogram in fio's bins from keys in s, as a weighted series holds them; errors as `from_bins`."""
+        return cls.from_bins((round(key * 1e9) for key in keys_s), map(round, counts))
+
+    @classmethod
     def from_fio_json(cls, direction: Mapping[str, Any], *, clock: str = "clat_ns",
                       version: str = "3.33") -> LatencyHistogram:
         """Read one direction of a job of `fio --output-format=json+`, such as job["read"].

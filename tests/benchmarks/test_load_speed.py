@@ -15,8 +15,8 @@ import sys
 import numpy as np
 import pytest
 
-from harness.load import histogram
 from harness.stats import hist_quantile
+from harness.stats.histograms import LatencyHistogram
 from tests.support import generator
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("locust"), reason="Locust is not installed")
@@ -103,7 +103,8 @@ def late(output):
 
     shot = reading.Shot(workers=[output], master=None, seconds=SECONDS)
     made = reading.series(shot, shot.tally(), "level", 0.0)
-    lag = histogram(next(each for each in made if each.metric == "app.lag"))
+    bins = next(each for each in made if each.metric == "app.lag")
+    lag = LatencyHistogram.from_seconds(bins.values, bins.weights)
     return hist_quantile(lag, 0.5).mid / 1e9, hist_quantile(lag, 0.99).mid / 1e9, levels(made)[0].short
 
 

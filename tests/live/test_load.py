@@ -25,14 +25,6 @@ pytestmark = [pytest.mark.live, pytest.mark.skipif(
     not importlib.util.find_spec("locust"), reason="Locust is not installed: pip install 'virtmark[load]'")]
 RATE, SECONDS, SEED = 50.0, 9.0, 20261128
 STALL_AFTER, STALL = 3.0, 2.0       # s
-SCENARIO = """
-name = "load"
-title = "Load"
-repetition = {{ rounds = 1 }}
-[[stage]]
-workload = "application"
-params = {{ {params} }}
-"""
 LOCUSTFILE = """
 from locust import HttpUser, constant, task
 
@@ -170,7 +162,7 @@ def test_memory_does_not_grow_with_the_run(page):
 
 def campaign(folder, params):
     """Run a stage on this machine; return exit status and results."""
-    (folder / "load.toml").write_text(SCENARIO.format(params=params))
+    (folder / "load.toml").write_text(generator.SCENARIO.format(params=params))
     code = main(["run", str(folder / "load.toml"), "--target", "bare", "--out", str(folder / "results")])
     return code, [store.load(run) for run in folder.glob("results/bare/2*")]
 
@@ -230,7 +222,7 @@ def test_a_port_in_use_is_one_line(tmp_path, page):
 
 
 def test_a_lost_worker_makes_the_step_invalid_and_is_named(tmp_path, page):
-    (tmp_path / "load.toml").write_text(SCENARIO.format(
+    (tmp_path / "load.toml").write_text(generator.SCENARIO.format(
         params=f'url = "{page[1]}", rate = "50/s", duration = "20s", workers = 2'))
     argv = [sys.executable, "-m", "harness", "run", str(tmp_path / "load.toml"), "--target", "bare",
             "--out", str(tmp_path / "results")]

@@ -17,6 +17,15 @@ from drivers.load import reading
 SPEC = {"role": "alone", "index": 0, "of": 1, "model": "open", "body": "", "process": "even", "seed": 1,
         "patience": 10.0, "connections": 512, "users": 4, "locustfile": "", "title": "", "master": ["", 0],
         "requests": [{"method": "GET", "path": "/", "name": "GET /", "weight": 1}]}
+# A stage of one round; its parameters are filled in.
+SCENARIO = """
+name = "load"
+title = "Load"
+repetition = {{ rounds = 1 }}
+[[stage]]
+workload = "application"
+params = {{ {params} }}
+"""
 # Answers on connections that stay open, from one thread.
 KEPT = """
 import asyncio, sys

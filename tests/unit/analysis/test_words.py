@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from analysis import charts, comparing, report
+from analysis import charts, comparing, report, writing
 from analysis.words import Words, table
 from harness.model import Verdict
 
 
 def test_every_text_that_the_templates_and_charts_ask_for_exists():
-    sources = [*report.TEMPLATES.glob("*.j2"), *Path(charts.__file__).parent.glob("*.py"),
+    sources = [*writing.TEMPLATES.glob("*.j2"), *Path(charts.__file__).parent.glob("*.py"),
                *Path(report.__file__).parent.glob("*.py"), *Path(comparing.__file__).parent.glob("*.py")]
     asked = {key for source in sources
              for key in re.findall(r'\b(?:t|words|spoken)\("([^"{]+)"[,)]', source.read_text(encoding="utf-8"))}

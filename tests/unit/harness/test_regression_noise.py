@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import stats
+from harness.comparison import Floors, floors
 from harness.errors import InputError
 from harness.regression import Allowance, beside, doubts, limits, load, measured, noise_text
 from harness.regression.noise import pairs
@@ -53,6 +54,15 @@ def test_runs_that_differ_by_more_than_their_pairs_raise_the_floor():
     assert point.floor == pytest.approx(0.05, abs=0.003)
     assert point.n == 20
     assert "whole runs differ by" in point.warnings[-1]
+
+
+def test_a_comparison_reads_the_same_floors_from_the_file_as_a_gate(tmp_path):
+    noise = measured({"x": site()})
+    (tmp_path / "noise.json").write_bytes(noise_text(noise))
+    read = Floors(0.5, floors.load(tmp_path / "noise.json"))
+    for indicator, its in noise.indicators.items():
+        for point in (*its.points, "another"):
+            assert read.of(indicator, point) == (noise.floor(indicator, point), True)
 
 
 def test_what_does_not_count_is_left_out_and_told():

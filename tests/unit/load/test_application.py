@@ -9,21 +9,13 @@ from harness.errors import InputError
 from harness.load import capacity, levels
 from harness.model import Outcome, Status
 from harness.units import Rate, Seconds
-
-SCENARIO = """
-name = "load"
-title = "Load"
-repetition = {{ rounds = 1 }}
-[[stage]]
-workload = "application"
-params = {{ {params} }}
-"""
+from tests.support import generator
 
 
 def steps(folder, params, target="fake"):
     """Run a stage of one round on the simulated target and return exit status and results."""
     file = folder / "load.toml"
-    file.write_text(SCENARIO.format(params=params))
+    file.write_text(generator.SCENARIO.format(params=params))
     code = main(["run", str(file), "--out", str(folder / "results"), "--target", target])
     return code, [result for run in sorted(folder.glob("results/*/2*")) for result in store.load(run).results]
 
