@@ -39,6 +39,7 @@ from locust.util.load_locustfile import load_locustfile
 from drivers.load import cluster, schedule, visitors
 
 FLUSH = 0.5                 # s between blocks
+LAST = 1.5                  # s that a load which is told to end waits for its last answers
 REACHED = 5.0               # s in which the service must take a connection before anything begins
 LEAD = 300_000_000          # ns between the word and the first arrival
 NAMES = 1000                # requests that are told apart by name; all others are one
@@ -60,6 +61,7 @@ class Load:
         self.stop, self.sent_all, self.full = (gevent.event.Event() for _ in range(3))
         self.names: dict[str, int] = {}
         self.fresh: list[str] = []
+        self.waiting: dict[object, tuple[int, int, str]] = {}   # of who waits for an answer: when due, lag, name
         self.open, self.boot, self.over = 0, "", False
         self.length = round(spec["duration"] * 1e9) + 1     # the last one may be due at the very end
         self.writer = gevent.threadpool.ThreadPool(1)
@@ -146,6 +148,9 @@ def alone(load: Load, environment: Environment) -> None:
     load.write({"begin": load.begin.value, "cpu": time.process_time_ns()})
     over = load.sent_all if spec["model"] == "open" else load.stop
     gevent.wait([over, load.stop], timeout=None if spec["model"] == "open" else spec["duration"], count=1)
+    if spec.get("until") == "told" and load.stop.is_set():
+        load.sent_all.wait(LAST)
+        visitors.cut(load)
     load.stop.set()
     runner.quit()
 

@@ -20,14 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.load import schedule
-from drivers.load.schedule import COLUMNS, NEVER, OK, REFUSED, TIMEOUT, UNSENT
+from drivers.load.schedule import COLUMNS, CUT, NEVER, OK, REFUSED, TIMEOUT, UNSENT
 from harness.errors import ToolError
 from harness.model import Series
 from harness.stats import FioLayout, LatencyHistogram, clock_fit
 
 TOOL, MODULE = "locust", "drivers.load.generator"
 VERSION = "import importlib.metadata; print(importlib.metadata.version('locust'))"
-SAID = {REFUSED: "refused", TIMEOUT: "no answer in time", UNSENT: "not sent in time"}
+SAID = {REFUSED: "refused", TIMEOUT: "no answer in time", UNSENT: "not sent in time",
+        CUT: "no answer before the end"}
 WINDOWS = 600       # a longer run is shown in windows of several seconds
 LAYOUT = FioLayout()
 Column = NDArray[np.int64]
@@ -193,13 +194,12 @@ def _same(stamps: Column, kernel: bool) -> bool:
     return kernel and abs(t2 - t1 + t3 - t4) <= 2 * (t4 - t1 - (t3 - t2))
 
 
-def series(shot: Shot, tally: Tally, level: str, start: float) -> list[Series]:
+def series(shot: Shot, tally: Tally, start: float, **marks: str) -> list[Series]:
     """Return the series of one level, which began `start` s after the step did; ToolError where nothing was sent."""
-    model = shot.workers[0].head["model"]
     if not tally.requests:
         raise ToolError(f"{TOOL}: no request was sent in {shot.seconds:g} s")
     bound, share = shot.clock()
-    marks = {"tool": TOOL, "model": model, "level": level}
+    marks = {"tool": TOOL, "model": shot.workers[0].head["model"], **marks}
     first = next(iter(shot.workers))
     counted = {"app.requests": tally.requests, "app.failed": sum(tally.failed.values()), "app.workers":
                len(shot.workers), "app.lost": len(shot.lost), "app.drift": share}

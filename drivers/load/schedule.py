@@ -20,7 +20,7 @@ from typing import Any
 
 NEVER = -1                          # latency of a request that had no answer
 COLUMNS = ("intended", "lag", "latency", "code", "which")
-OK, REFUSED, TIMEOUT, UNSENT = 0, -1, -2, -3        # codes; an HTTP status of 400 and above stands for itself
+OK, REFUSED, TIMEOUT, UNSENT, CUT = 0, -1, -2, -3, -4       # codes; an HTTP status of 400 and above stands for itself
 BLOCK = 16_384                      # rows that are held until they are written
 
 

@@ -19,7 +19,7 @@ from locust import FastHttpUser, constant, task
 from locust.exception import StopUser
 
 from drivers.load import precise, schedule
-from drivers.load.schedule import NEVER, OK, REFUSED, TIMEOUT, UNSENT
+from drivers.load.schedule import CUT, NEVER, OK, REFUSED, TIMEOUT, UNSENT
 
 BODIED = ("POST", "PUT", "PATCH")
 YIELD = 64          # requests that a process which is late sends before it looks for answers
@@ -57,6 +57,8 @@ class Punctual(Visitor):
         alarm = precise.Alarm()
         times = schedule.arrivals(spec["segments"], spec["process"], spec["seed"])
         for number, offset in enumerate(schedule.share(times, spec["index"], spec["of"])):
+            if load.stop.is_set():
+                break
             if begin + offset > now():
                 alarm.until(begin + offset)
             elif not number % YIELD:
@@ -73,7 +75,7 @@ class Punctual(Visitor):
 
     def work(self) -> None:
         """Send one after the other of what is due, on a connection of its own."""
-        patience = round(self.load.spec["patience"] * 1e9)
+        load, patience, slot = self.load, round(self.load.spec["patience"] * 1e9), object()
         while True:
             self.idle += 1
             due, which = self.queue.get()
@@ -81,22 +83,33 @@ class Punctual(Visitor):
             method, path, name = self.plans[which]
             sent = now()
             if sent - due > patience:
-                self.load.note(due, sent - due, NEVER, UNSENT, name)
+                load.note(due, sent - due, NEVER, UNSENT, name)
             else:
-                code = self.ask(method, path)
-                self.load.note(due, sent - due, NEVER if code == TIMEOUT else now() - due, code, name)
-            self.load.open -= 1
+                load.waiting[slot] = due, sent - due, name
+                code, by = self.ask(method, path)
+                if load.waiting.pop(slot, None):
+                    load.note(due, sent - due, NEVER if code == TIMEOUT else now() - due, code, f"{name}{by}")
+            load.open -= 1
 
-    def ask(self, method: str, path: str) -> int:
-        """Send a request, read its answer, and return what became of it."""
+    def ask(self, method: str, path: str) -> tuple[int, str]:
+        """Send a request, read its answer; return what became of it, and who says to have answered."""
+        by = self.load.spec.get("by", "")
         try:
             answer = self.port.request(method, path, body=self.body if method in BODIED else b"")
             answer.read()
             status = int(answer.status_code)
+            said = f" [{answer.get(by, '')}]" if by else ""
             answer.release()
         except Exception as error:      # whatever the client's library raises
-            return refusal(error)
-        return OK if status < 400 else status
+            return refusal(error), ""
+        return OK if status < 400 else status, said
+
+
+def cut(load: Any) -> None:
+    """Write down what has no answer where all ends; a late one is not written down again."""
+    while load.waiting:
+        due, lag, name = load.waiting.popitem()[1]
+        load.note(due, lag, NEVER, CUT, name)
 
 
 class Waiting(Visitor):

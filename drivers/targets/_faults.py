@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -287,9 +287,17 @@ def _within(target: Platform, fault: Fault, guest: Victim) -> Break:
     else:
         how = ("delay", f"{fault.delay * 1e6:.0f}us") if fault.kind == "packet-delay" else (
             "loss", f"{fault.share * 100:g}%")
-        heal, do = _NO_NETEM, run("sh", "-c", _NETEM, "sh", *how)
+        heal, do = _NO_NETEM, lambda: _netem(guest, how)
     asked = json.dumps({"execute": "guest-exec", "arguments": {"path": "/bin/sh", "arg": ["-c", heal]}})
     return Break(where=guest.name, do=do, inside=("sh", "-c", heal), heal=(guest.virsh("qemu-agent-command", asked),))
+
+
+def _netem(guest: Victim, how: Sequence[str]) -> None:
+    """Have the guest's kernel lose or hold up what it sends; Unsupported where it has no netem."""
+    done = guest.machine.run(["sh", "-c", _NETEM, "sh", *how], timeout=2 * PATIENCE)
+    if done.code and "kind is unknown" in done.stderr:
+        raise Unsupported(f"{guest.name}: its kernel has no netem")
+    done.checked()
 
 
 def _failing_disk(fault: Fault, guest: Victim) -> Break:

@@ -11,22 +11,24 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from drivers import load as sources
 from drivers import shell
-from drivers.load import reading
+from drivers.load import histories, reading
 from drivers.shell import Shell
 from drivers.tools.reading import complaint
 from drivers.workloads._machines import GRACE, free_port
 from drivers.workloads._probing import Offset, offset
 from harness.errors import ToolError, Unsupported
+from harness.model import Event, History, Outcome, Series
 from harness.protocols import Completed, Lab, Machine
 
 FILES = ("__init__.py", "schedule.py", "generator.py", "cluster.py", "precise.py", "visitors.py")
 LOCUSTFILE, LAB = "locustfile.py", "lab:"
+DAY = 86400.0       # s that load beside something else goes on at most
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,17 @@ class Seats:
             return reading.Shot(workers=[worker], master=None, seconds=spec["duration"]), self._since(worker)
         return self._cluster(asked, workers, port or free_port(self.lab, self.first.machine))
 
+    @contextmanager
+    def beside(self, spec: Mapping[str, Any], machine: str) -> Iterator[Beside]:
+        """Send one level of load from one process until the context ends; `machine` is what it is sent to."""
+        asked = {**spec, "index": 0, "of": 1, "role": "alone", "until": "told", "segments": [(DAY, *spec["rates"])],
+                 "duration": DAY}
+        found = Beside(asked, machine)
+        with self.first.machine.start(self.first.argv(asked)) as running:
+            yield found
+            found.worker = checked(running.stop())
+        found.start = self._since(found.worker)
+
     def _cluster(self, spec: Mapping[str, Any], workers: int, port: int) -> tuple[reading.Shot, float]:
         seats = self.others or [self.first]
         with ExitStack() as stack:
@@ -95,6 +108,28 @@ class Seats:
 
     def _since(self, output: reading.Output) -> float:
         return output.begin / 1e9 + self.clock.seconds - self.lab.began
+
+
+@dataclass(eq=False)
+class Beside:
+    """Load that ran beside something else; `worker` is what it wrote, from `start` s after the step began, once it has
+    ended."""
+
+    spec: Mapping[str, Any]
+    machine: str
+    worker: reading.Output = field(default_factory=lambda: reading.Output({}))
+    start: float = 0.0
+
+    def records(self) -> Iterator[Series | Event | History]:
+        """Yield what became of the requests: each of them, their rates and response times, when which failed."""
+        length = max(0.0, (self.worker.end.get("end", self.worker.begin) - self.worker.begin) / 1e9)
+        shot = reading.Shot(workers=[self.worker], master=None, seconds=length)
+        labels = {"stat": "beside"}
+        yield histories.history(shot, self.start, self.spec["rates"][0], self.spec["patience"], self.machine)
+        yield from reading.series(shot, shot.tally(), self.start, **labels)
+        yield from histories.failures(shot, self.start)
+        yield Event(actor="load", action="beside", start=self.start, end=self.start + length, outcome=Outcome.OK,
+                    detail=f"{self.spec['rates'][0]:g}/s to {self.spec['url']}")
 
 
 @contextmanager

@@ -137,7 +137,7 @@ class Application(Record, frozen=True, kw_only=True):
             shot, start = seats.shot(self._spec(url, rate, seats.lab.rng.randrange(2**31)), self.workers, self.port)
             tally = shot.tally()
             tallies.append((tally, start, shot.seconds))
-            found = reading.series(shot, tally, name, start)
+            found = reading.series(shot, tally, start, level=name)
             seen += found
             yield from found
             yield Event(actor="load", action="level", start=start, end=start + shot.seconds,

@@ -22,7 +22,7 @@ from harness import history
 from harness.errors import ToolError
 from harness.history import Columns
 from harness.model import Event, History, Record, Series
-from harness.protocols import Disturbs, Dropped, Lab, Machine, Target, Viewed
+from harness.protocols import Disturbs, Dropped, Fault, Lab, Machine, Target, Viewed
 from harness.units import Seconds
 
 QUIET = 3.0         # s before the first event, in which prober and ping start, and after the last
@@ -30,6 +30,8 @@ GAP = 0.7           # s between events, and up to an interval and 10 ms more: a 
 SETUP = 1.3         # s that loss takes to begin and to be counted
 PATIENCE = 12.0
 SHARES = (0.01, 0.05, 0.2)          # of packets to drop, in turn
+DELAYS = (0.005, 0.02, 0.1)         # s to hold packets up, in turn
+BETWEEN = {"loss": SETUP, "delay": 4.0}     # s more between events, for what begins and ends them
 PING = 100          # B of a packet of ping, so that it can be told from other echoes, and what of it is payload
 PAYLOAD = PING - 28
 
@@ -37,15 +39,16 @@ PAYLOAD = PING - 28
 class Calibration(Record, frozen=True, kw_only=True):
     """`events` of length log-uniform from `shortest` to `longest`, at a random phase of probes `interval` apart.
 
-    `injects` cut drops everything on the way to the guest, pause stops the guest, loss drops 1, 5 and 20 % of packets
-    in turn for `longest`. `kinds` packets is ICMP and UDP, connections TCP and HTTP; what answers runs in the guest or,
-    with `where` host, on the lab host below it.
+    injects: cut drops everything on the way to the guest, pause stops the guest; for `longest` each, loss drops 1, 5
+    and 20 % of packets in turn, and delay has the guest's kernel hold up what it sends for 5, 20 and 100 ms. kinds:
+    packets is ICMP and UDP, connections TCP and HTTP; what answers runs in the guest or, with `where` host, on the lab
+    host below it.
     """
 
     needs: ClassVar[tuple[type, ...]] = (Disturbs, Viewed)
     tools: ClassVar[tuple[str, ...]] = (ping.TOOL,)
 
-    injects: Literal["cut", "pause", "loss"] = "cut"
+    injects: Literal["cut", "pause", "loss", "delay"] = "cut"
     kinds: Literal["packets", "connections"] = "packets"
     interval: Seconds = Seconds(0.01)
     events: int = 30
@@ -58,16 +61,16 @@ class Calibration(Record, frozen=True, kw_only=True):
             raise ValueError(f"interval = {self.interval:g}s, shortest = {self.shortest:g}s, longest = "
                              f"{self.longest:g}s, events = {self.events}; allowed are intervals of 1ms to 1s, at least "
                              f"one event, and lengths that rise to at most {PATIENCE - 2:g}s")
-        if self.injects == "pause" and self.where != "guest":
-            raise ValueError(f"where = {self.where}; only a guest can be paused")
-        if self.injects == "loss" and self.kinds != "packets":
-            raise ValueError("kinds = connections; loss is for packets: of a connection a lost one is sent again")
+        if self.injects in ("pause", "delay") and self.where != "guest":
+            raise ValueError(f"where = {self.where}; injects = {self.injects} is done to a guest")
+        if self.injects in BETWEEN and self.kinds != "packets":
+            raise ValueError(f"kinds = connections; injects = {self.injects} needs kinds = packets")
 
     def seconds(self) -> float:
         """Return how long one step takes, on average."""
         usual = (self.longest - self.shortest) / math.log(self.longest / self.shortest)
-        if self.injects == "loss":
-            usual = self.longest + SETUP
+        if self.injects in BETWEEN:
+            usual = self.longest + BETWEEN[self.injects]
         return 2 * QUIET + 4 + self.events * (GAP + self.interval / 2 + usual)
 
     def run(self, target: Target, lab: Lab) -> Iterator[Series | Event | History]:
@@ -107,6 +110,8 @@ class Calibration(Record, frozen=True, kw_only=True):
                 for begin, end in windows:
                     lab.clock.sleep(max(0.0, begin - lab.clock.now()))
                     made.append(pause(end - begin))
+        elif self.injects == "delay":
+            return self._delayed(lab, machine, windows)
         else:
             lost = []
             for number, (begin, end) in enumerate(windows):
@@ -116,13 +121,25 @@ class Calibration(Record, frozen=True, kw_only=True):
         lengths = tuple(end - begin for begin, end in made)
         return made, [Series(metric=f"probe.{self.injects}", unit="s", values=lengths)]
 
+    def _delayed(self, lab: Lab, machine: Machine, windows: Sequence[tuple[float, float]]
+                 ) -> tuple[Sequence[tuple[float, float]], list[Series]]:
+        """Hold up what the guest sends, event by event; return when that was, and for how long each packet."""
+        held = [DELAYS[number % len(DELAYS)] for number in range(len(windows))]
+        made = []
+        for (begin, _), delay in zip(windows, held, strict=True):
+            lab.clock.sleep(max(0.0, begin - lab.clock.now()))
+            with lab.fault(Fault(kind="packet-delay", delay=Seconds(delay)), machine) as injected:
+                lab.clock.sleep(injected.end + self.longest - lab.clock.now())
+                made.append((injected.start, lab.clock.now()))
+        return made, [Series(metric="probe.delayed", unit="s", values=tuple(held))]
+
     def _planned(self, lab: Lab, start: float) -> list[tuple[float, float]]:
         """Return when to disturb, on the lab's clock."""
         made, at = [], start
         for _ in range(self.events):
             length = self.shortest * (self.longest / self.shortest) ** lab.rng.random()
-            if self.injects == "loss":
-                length, at = self.longest, at + SETUP
+            if self.injects in BETWEEN:
+                length, at = self.longest, at + BETWEEN[self.injects]
             at += GAP + lab.rng.uniform(0, self.interval + 0.01)
             made.append((at, at + length))
             at += length

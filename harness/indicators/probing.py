@@ -15,15 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import probing, stats
-from harness.history import NEVER, columns
-from harness.indicators.base import Evaluated, Indicator, Method, finished, given, pick
+from harness.history import NEVER, Columns, columns
+from harness.indicators.base import Evaluated, Indicator, Method, finished, given, pick, quantity
 from harness.indicators.events import Tally, on_time, wrong
 from harness.model import Status, Step, StepResult
 from harness.stats.inputs import About
 from harness.stats.records import Direction, Estimate, StatsPolicy
 
 Estimated = Callable[[Sequence[float], About], Estimate]
-LENGTHS, LOSS = ("cut", "pause"), "loss"    # events whose length is the truth, and whose number of packets is
+LENGTHS = ("cut", "pause")      # events whose length is the truth
+LOSS, DELAY = "loss", "packet-delay"    # those whose number of packets is, and for how long each was held up
+BEFORE = 1.0        # s before packets are held up, in which answers take their ordinary time
 MARGIN = 0.05       # s around an event in which an outage counts as seen of it, far less than between two of them
 PACKETS, CONNECTIONS = ("icmp", "udp"), ("tcp", "http")
 
@@ -72,6 +74,30 @@ def mistold(result: StepResult, probe: str) -> Tally:
     return Tally(astray, sent)
 
 
+def delays(result: StepResult, probe: str) -> list[float]:
+    """Return for each time that packets were held up how much longer than that (s) the probe saw answers take, by the
+    medians of what was sent meanwhile and just before."""
+    held = [value for series in pick(result, "probe.delayed") for value in series.values]
+    events = [event for event in result.events if (event.actor, event.action) == ("fault", DELAY)]
+    if len(held) != len(events):
+        raise ValueError(f"{result.step.id}: packets were held up {len(events)} times, {len(held)} delays are told")
+    longest, found = quantity(result.step, "longest", "s"), []
+    for history in result.histories:
+        seen = columns(history)
+        for event, delay in zip(events, held, strict=True) if history.probe == probe else ():
+            usual = _median(seen, event.start - BEFORE, event.start)
+            late = _median(seen, event.end + MARGIN, event.end + longest - MARGIN)
+            if usual is not None and late is not None:
+                found.append(late - usual - delay)
+    return found
+
+
+def _median(seen: Columns, start: float, end: float) -> float | None:
+    """Return the median latency (s) of the probes sent from `start` to `end` (s), None where none was answered."""
+    its = seen.latency[(seen.sent >= start * 1e9) & (seen.sent < end * 1e9) & (seen.latency != NEVER)]
+    return float(np.median(its)) / 1e9 if its.size else None
+
+
 def share(values: Sequence[float], about: About) -> Estimate:
     """Return the share of errors of at most one interval."""
     return stats.proportion_ci(sum(abs(each) <= 1 for each in values), len(values), **about)
@@ -87,17 +113,18 @@ def spread(values: Sequence[float], about: About) -> Estimate:
     return stats.bca_ci(values, partial(np.std, ddof=1), **about)
 
 
-def held(probe: str, estimated: Estimated, **row: Any) -> Indicator:
-    """Return the indicator of one probe's errors over all cuts of all rounds."""
+def held(probe: str, estimated: Estimated, of: Callable[[StepResult, str], list[float]] = errors, **row: Any
+         ) -> Indicator:
+    """Return the indicator of one probe's errors over all events of all rounds."""
 
     def evaluate(results: Sequence[StepResult], policy: StatsPolicy) -> Evaluated:
         rounds: dict[int, list[float]] = {}
         for result in sorted(results, key=lambda each: each.step.round):
-            if result.status is Status.DONE and (found := errors(result, probe)):
+            if result.status is Status.DONE and (found := of(result, probe)):
                 rounds.setdefault(result.step.round, []).extend(found)
         if not rounds:
-            raise ValueError(f"{probe}: no cut and no pause was looked at")
-        about = About(unit="1", direction=row["direction"], indicator_id=row["id"], measurand=row["name"],
+            raise ValueError(f"{probe}: no event was looked at")
+        about = About(unit=row["unit"], direction=row["direction"], indicator_id=row["id"], measurand=row["name"],
                       policy=policy)
         estimate = estimated([each for found in rounds.values() for each in found], about)
         scores = {turn: SUMMARIES[estimated](np.array(found)) for turn, found in rounds.items()}
@@ -144,6 +171,17 @@ def dropped(probe: str) -> Indicator:
         definition="Probes told as lost beyond or short of the packets that were dropped, as a share of probes sent.")
 
 
+def delayed(probe: str) -> Indicator:
+    """Return the indicator of one probe that tells for how long packets were held up."""
+    part, said = named(probe)
+    return held(
+        probe, bias, delays, id=f"CAL-05{part}", name=f"Prober, delay told beyond that injected, {said}",
+        name_zh=f"注入时延的测量偏差（{said}）", area="probing", unit="s", workload="calibration",
+        source="virtmark: netem of the guest's kernel", direction=Direction.LOWER_IS_BETTER,
+        applies=lambda step: given(step, "injects") == "delay",
+        definition="Median time of an answer while packets were held up, less that just before and the delay injected.")
+
+
 def named(probe: str) -> tuple[str, str]:
     """Return what ids of a probe's indicators end with, and its name for readers."""
     return "" if probe == PACKETS[0] else f".{probe}", probe if probe == "ping" else probe.upper()
@@ -154,4 +192,5 @@ INDICATORS: tuple[Indicator, ...] = (
     *(row for probe in CONNECTIONS for row in rows(probe, ("connections",))),
     *rows("ping", ("packets", "connections")),
     *map(dropped, (*PACKETS, "ping")),
+    *map(delayed, (*PACKETS, "ping")),
 )

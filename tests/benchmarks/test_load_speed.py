@@ -102,7 +102,7 @@ def late(output):
     from harness.load import levels
 
     shot = reading.Shot(workers=[output], master=None, seconds=SECONDS)
-    made = reading.series(shot, shot.tally(), "level", 0.0)
+    made = reading.series(shot, shot.tally(), 0.0, level="level")
     bins = next(each for each in made if each.metric == "app.lag")
     lag = LatencyHistogram.from_seconds(bins.values, bins.weights)
     return hist_quantile(lag, 0.5).mid / 1e9, hist_quantile(lag, 0.99).mid / 1e9, levels(made)[0].short

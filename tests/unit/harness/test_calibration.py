@@ -61,7 +61,7 @@ def test_a_prober_that_is_late_is_told_by_its_gate():
 
 
 def test_nothing_is_said_of_a_probe_that_was_not_there():
-    with pytest.raises(ValueError, match="udp: no cut and no pause was looked at"):
+    with pytest.raises(ValueError, match="udp: no event was looked at"):
         found("CAL-01.udp", calibrated())
 
 
@@ -102,6 +102,34 @@ def test_a_loss_that_nobody_counted_is_refused():
     result = msgspec.structs.replace(lossy(10, 10), series=())
     with pytest.raises(ValueError, match="2 losses, 0 counts of packets dropped of udp"):
         found("CAL-04.udp", result)
+
+
+def delayed(told, held=(0.02, 0.1)):
+    """A step whose packets are held up twice for 3 s, `told` s each as the probe sees it, said to be `held`."""
+    sent = np.arange(0, 12_000_000_000, 10_000_000, dtype=np.int64)
+    latency = np.full(sent.size, 400_000)
+    for begin, delay in zip((2.0, 7.0), told, strict=True):
+        latency[(sent >= begin * 1e9) & (sent < (begin + 3) * 1e9)] += round(delay * 1e9)
+    seen = history.made(Columns(sent, np.zeros(sent.size, dtype=np.int64), latency), probe="udp", kind="udp",
+                        machine="sut", interval=INTERVAL, patience=2.0)
+    step = Step(id="delay#0", stage="delay", workload="calibration", params={"injects": "delay", "longest": "3s"},
+                point="delay", grid={}, arm={}, round=0, order=0, target="t")
+    events = tuple(Event(actor="fault", action="packet-delay", start=begin - 0.5, end=begin, outcome=Outcome.OK)
+                   for begin in (2.0, 7.0))
+    return StepResult(step=step, status=Status.DONE, started="", elapsed=12.0, histories=(seen,), events=events,
+                      series=(Series(metric="probe.delayed", unit="s", values=held),))
+
+
+def test_a_delay_is_told_by_the_time_that_answers_take():
+    estimate = found("CAL-05.udp", delayed(told=(0.02, 0.1))).estimate
+    assert (estimate.n, estimate.unit) == (2, "s")
+    assert estimate.estimate == pytest.approx(0.0, abs=1e-9)
+    assert probing.delays(delayed(told=(0.021, 0.098)), "udp") == pytest.approx([0.001, -0.002])
+
+
+def test_a_delay_that_is_not_told_is_refused():
+    with pytest.raises(ValueError, match="held up 2 times, 1 delays are told"):
+        probing.delays(delayed(told=(0.02, 0.1), held=(0.02,)), "udp")
 
 
 def test_a_pause_is_judged_like_a_cut():

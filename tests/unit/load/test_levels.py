@@ -31,7 +31,7 @@ def level(rate, took=0.01, *, seconds=10, code=0, bad=0, lag=0.0, model="open", 
     rows = [(due, round(lag * 1e9), -1 if number < bad and code < 0 else round(took * 1e9), code if number < bad else 0)
             for number, due in enumerate(schedule.arrivals([(seconds, rate, rate)], "even"))]
     shot = reading.Shot(workers=[worker(rows, model)], master=None, seconds=seconds, lost=lost)
-    return reading.series(shot, shot.tally(), f"{rate:g}/s{mark}", 0.0)
+    return reading.series(shot, shot.tally(), 0.0, level=f"{rate:g}/s{mark}")
 
 
 def found(*parts):
