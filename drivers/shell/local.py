@@ -70,6 +70,8 @@ class LocalJob:
     def signal(self, name: str) -> None:
         """Send a signal to the command and all its descendants."""
         guard.send(self._mark, signal.Signals[f"SIG{name}"])
+        if name == "KILL":      # one that wrote over its environment has no mark any more
+            self._process.kill()
 
     def drain(self) -> None:
         """Collect the output in a thread, which ends with the command."""

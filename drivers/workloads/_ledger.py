@@ -50,6 +50,11 @@ def database(lab: Lab, guest: Machine, *, port: int = 0, folder: str = postgres.
         yield taken
 
 
+def pattern(port: int, folder: str = postgres.FOLDER) -> str:
+    """Return what finds the server on `port` among all processes by its command line, and not the one that looks."""
+    return f"[p]ostgres -D {folder} -p {port}"
+
+
 def _await_recovery(lab: Lab, guest: Machine, port: int) -> None:
     """Return once the server takes statements; it opens its port before it has recovered from a crash."""
     until = lab.clock.now() + START

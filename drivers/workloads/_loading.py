@@ -29,6 +29,9 @@ from harness.protocols import Completed, Lab, Machine
 FILES = ("__init__.py", "schedule.py", "generator.py", "cluster.py", "precise.py", "visitors.py")
 LOCUSTFILE, LAB = "locustfile.py", "lab:"
 DAY = 86400.0       # s that load beside something else goes on at most
+# What a generator is told where nobody says otherwise; see `drivers.load.generator`.
+PLAIN: dict[str, Any] = {"model": "open", "process": "even", "seed": 1, "body": "", "connections": 512, "users": 1,
+                         "locustfile": "", "title": "", "master": ["", 0]}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from drivers import shell, witness
 from drivers.load import reading
-from drivers.workloads import _loading
+from drivers.workloads import _loading, _service
 from drivers.workloads._machines import PATIENCE
 from harness.errors import InputError
 from harness.load import AGAIN, Capacity, Objective, capacity, levels
@@ -32,7 +32,10 @@ LONGEST = 17.0      # s of patience: beyond this all latencies are in one open b
 
 
 class Application(Record, frozen=True, kw_only=True):
-    """`request` sent to `url` (empty: a page served by the guest itself) at `rate` for `duration`, by `workers`.
+    """`request` sent to `url` (empty: to the `service` in the guest) at `rate` for `duration`, by `workers`.
+
+    service: page is a small page; journey the insurer's service of several parts (`drivers.service`) through its
+    gateway; replica one of its two replicas, and with `through` the same by a gateway that has this replica alone.
 
     shape: constant; steps multiplies the rate by `growth` from level to level, up to `most`, until `slo_quantile` of
     the response times exceeds `slo` or more than `slo_errors` fail, and then halves the gap `bisect` times; spike goes
@@ -46,6 +49,7 @@ class Application(Record, frozen=True, kw_only=True):
     needs: ClassVar[tuple[type, ...]] = ()
     tools: ClassVar[tuple[str, ...]] = ()
 
+    service: Literal["page", "journey", "replica"] = "page"
     url: str = ""
     gateway: str = ""
     through: bool = False
@@ -79,7 +83,9 @@ class Application(Record, frozen=True, kw_only=True):
         wrong = {
             "locustfile: its users wait for their answers; set model = \"closed\"": bool(self.locustfile) and opened,
             "url and gateway must begin with http:// or https://": not web,
-            "through needs the address of a gateway": self.through and not self.gateway,
+            "through needs the address of a gateway": self.through and not (self.gateway or self.service == "replica"),
+            "service is what the guest serves; leave out url and gateway": self.service != "page" and bool(
+                self.url or self.gateway),
             "rate must be above 0": not self.rate > 0,
             f"shape = {self.shape} needs most above rate": peaked and opened and not self.most > self.rate,
             f"shape = {self.shape} is for model = open": peaked and not opened,
@@ -112,18 +118,25 @@ class Application(Record, frozen=True, kw_only=True):
 
     def run(self, target: Target, lab: Lab) -> Iterator[Series | Event]:
         """Load the service level by level and yield what was seen of each."""
-        with self._service(lab) as url, \
+        with self._service(target, lab) as url, \
                 _loading.seated(lab, self.generator, shlex.split(self.machines), self.locustfile) as seats:
             seats.address = self.master
             yield from self._levels(seats, url)
 
     @contextmanager
-    def _service(self, lab: Lab) -> Iterator[str]:
+    def _service(self, target: Target, lab: Lab) -> Iterator[str]:
         """Yield what is to be loaded: the given address, the users' own, or the guest's page."""
-        if self.through or self.url or self.locustfile:
+        if self.gateway or self.url or (self.locustfile and self.service == "page"):
             yield (self.gateway if self.through else self.url).rstrip("/")
             return
         guest = lab.guest()
+        if self.service != "page":
+            _service.real(target)
+            with _service.serving(lab, guest, patience=self.patience) as shop:
+                ports = shop.ports
+                port = ports.gateway if self.service == "journey" else ports.one if self.through else ports.a
+                yield f"http://{guest.address}:{port}"
+            return
         with witness.answering(lab, guest, patience=PATIENCE) as port:
             yield f"http://{guest.address}:{port}"
 

@@ -147,7 +147,7 @@ def only(results: Iterable[StepResult], **params: Value) -> list[StepResult]:
 DEFAULTS: Mapping[str, Value] = {
     "where": "guest", "threads": 1, "method": "prime", "depth": 32, "load": "100%", "path": "same-host",
     "loaded": False, "model": "open", "shape": "constant", "slo": "100ms", "slo_quantile": "95%",
-    "slo_errors": "1%", "through": False,
+    "slo_errors": "1%", "through": False, "canary": "10%",
 }
 """What the workloads take where a scenario says nothing; a unit test holds them to it."""
 

@@ -97,30 +97,37 @@ def worst(of: Times, fail: Trouble = fine, gates: Sequence[Gate] = (), **row: An
 
 
 def success(of: Tallied, fail: Trouble = fine, **row: Any) -> Indicator:
-    """Return the indicator of the share of events that went well, exact over all events of all rounds."""
-
-    def evaluate(results: Sequence[StepResult], policy: StatsPolicy) -> Evaluated:
-        return _share(of, results, policy, row, "events that went well", fail)
-
-    return Indicator(evaluate=evaluate, **row)
+    """Return the indicator of the share of events that went well."""
+    return part(of, "events that went well", fail, **row)
 
 
 def lost(of: Tallied, fail: Trouble = fine, **row: Any) -> Indicator:
-    """Return the indicator of the share of acknowledged records that were lost; none lost still leaves a bound."""
-
-    def evaluate(results: Sequence[StepResult], policy: StatsPolicy) -> Evaluated:
-        return _share(of, results, policy, row, "acknowledged records lost", fail)
-
-    return Indicator(evaluate=evaluate, **row)
+    """Return the indicator of the share of acknowledged records that were lost."""
+    return part(of, "acknowledged records lost", fail, **row)
 
 
 def wrong(of: Tallied, gates: Sequence[Gate] = (), **row: Any) -> Indicator:
-    """Return the indicator of the share of probes that were told wrongly; none still leaves a bound."""
+    """Return the indicator of the share of probes that were told wrongly."""
+    return part(of, "probes told wrongly", gates=gates, **row)
+
+
+def part(of: Tallied, what: str, fail: Trouble = fine, gates: Sequence[Gate] = (), **row: Any) -> Indicator:
+    """Return the indicator of a share, exact over all that was counted in all rounds; none still leaves a bound."""
 
     def evaluate(results: Sequence[StepResult], policy: StatsPolicy) -> Evaluated:
-        return _share(of, results, policy, row, "probes told wrongly", fine, gates)
+        totals = tallied(results, of)
+        count, trials = sum(t.number for t in totals.values()), sum(t.of for t in totals.values())
+        estimate = stats.proportion_ci(count, trials, **_about(row, policy))
+        scores = {turn: tally.number / tally.of for turn, tally in totals.items() if tally.of}
+        return _done(estimate, scores, results, policy, (f"counted: {count} of {trials} {what}",), fail(results), gates)
 
     return Indicator(evaluate=evaluate, **row)
+
+
+def tallied(results: Sequence[StepResult], of: Tallied) -> dict[int, Tally]:
+    """Return what was counted in each round."""
+    found = _by_round(results, lambda result: [of(result)])
+    return {turn: Tally(sum(t.number for t in its), sum(t.of for t in its)) for turn, its in found.items()}
 
 
 def available(of: Exposed, fail: Trouble = fine, gates: Sequence[Gate] = (), **row: Any) -> Indicator:
@@ -162,16 +169,6 @@ def measured(metric: str, ended: str = "", **labels: str) -> Times:
 
 def _values(result: StepResult, metric: str, labels: Mapping[str, str]) -> list[float]:
     return [value for series in pick(result, metric, **labels) for value in series.values]
-
-
-def _share(of: Tallied, results: Sequence[StepResult], policy: StatsPolicy, row: Mapping[str, Any], what: str,
-           fail: Trouble, gates: Sequence[Gate] = ()) -> Evaluated:
-    found = _by_round(results, lambda result: [of(result)])
-    totals = {turn: Tally(sum(t.number for t in its), sum(t.of for t in its)) for turn, its in found.items()}
-    count, trials = sum(t.number for t in totals.values()), sum(t.of for t in totals.values())
-    estimate = stats.proportion_ci(count, trials, **_about(row, policy))
-    scores = {turn: tally.number / tally.of for turn, tally in totals.items() if tally.of}
-    return _done(estimate, scores, results, policy, (f"counted: {count} of {trials} {what}",), fail(results), gates)
 
 
 def _bound(events: Sequence[Timed], rounds: int, about: About) -> tuple[Estimate, tuple[str, ...]]:
