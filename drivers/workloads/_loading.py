@@ -136,12 +136,12 @@ class Beside:
 
 
 @contextmanager
-def seated(lab: Lab, where: str, machines: Sequence[str], locustfile: str) -> Iterator[Seats]:
+def seated(lab: Lab, where: str, machines: Sequence[Shell], locustfile: str) -> Iterator[Seats]:
     """Bring the generator to where it runs, and take it away in the end; ToolError where Locust is missing."""
     with ExitStack() as stack:
         first = stack.enter_context(_seat(lab, stack.enter_context(_machine(lab, where)), locustfile))
-        others = [stack.enter_context(_seat(lab, stack.enter_context(_private(lab, shell.open(spec))), locustfile))
-                  for spec in machines]
+        others = [stack.enter_context(_seat(lab, stack.enter_context(_private(lab, machine)), locustfile))
+                  for machine in machines]
         yield Seats(lab, first, others)
 
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from drivers import shell, witness
 from drivers.load import reading
+from drivers.shell import Shell
 from drivers.workloads import _loading, _service
 from drivers.workloads._machines import PATIENCE
 from harness.errors import InputError
@@ -42,7 +43,8 @@ class Application(Record, frozen=True, kw_only=True):
     to `most` in the middle; diurnal swings up to `most` and back; soak is constant for long. `request` may be several,
     each with a weight: "GET / 3, POST /claim". A request waits `patience` for its answer. closed: `users` instead of
     a rate, or those of the user's own `locustfile`. `machines` are shell specs over which workers are spread; they
-    find the master at address `master` (else by their ssh connection) and `port`. With arms over `through` the same
+    find the master at address `master` (else by their ssh connection) and `port`; `ssh_config`
+    is ssh's own file of settings. With arms over `through` the same
     load goes to the service itself and through its `gateway`.
     """
 
@@ -72,6 +74,7 @@ class Application(Record, frozen=True, kw_only=True):
     workers: Count = 1
     machines: str = ""
     master: str = ""
+    ssh_config: str = ""
     port: int = 0
     generator: Literal["auto", "client", "controller"] = "auto"
     locustfile: str = ""
@@ -106,6 +109,8 @@ class Application(Record, frozen=True, kw_only=True):
                 shell.checked(machine)
         except InputError as error:
             raise ValueError(f"machines: {error}") from None
+        if self.ssh_config and not Path(self.ssh_config).is_file():
+            raise ValueError(f"ssh_config: {self.ssh_config}: no such file")
         if self.locustfile:
             readable(self.locustfile)
 
@@ -119,7 +124,7 @@ class Application(Record, frozen=True, kw_only=True):
     def run(self, target: Target, lab: Lab) -> Iterator[Series | Event]:
         """Load the service level by level and yield what was seen of each."""
         with self._service(target, lab) as url, \
-                _loading.seated(lab, self.generator, shlex.split(self.machines), self.locustfile) as seats:
+                _loading.seated(lab, self.generator, self._machines(), self.locustfile) as seats:
             seats.address = self.master
             yield from self._levels(seats, url)
 
@@ -139,6 +144,11 @@ class Application(Record, frozen=True, kw_only=True):
             return
         with witness.answering(lab, guest, patience=PATIENCE) as port:
             yield f"http://{guest.address}:{port}"
+
+    def _machines(self) -> list[Shell]:
+        """Return the machines over which workers are spread."""
+        options = ("-F", self.ssh_config) if self.ssh_config else ()
+        return [shell.open(spec, ssh_options=options) for spec in shlex.split(self.machines)]
 
     def _levels(self, seats: _loading.Seats, url: str) -> Iterator[Series | Event]:
         seen: list[Series] = []

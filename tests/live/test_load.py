@@ -19,7 +19,7 @@ from harness import profile, store, verdict
 from harness.cli import main
 from harness.load import levels
 from harness.stats.records import Verdict
-from tests.support import generator
+from tests.support import generator, sshd
 
 pytestmark = [pytest.mark.live, pytest.mark.skipif(
     not importlib.util.find_spec("locust"), reason="Locust is not installed: pip install 'virtmark[load]'")]
@@ -139,6 +139,18 @@ def test_workers_in_network_namespaces_send_one_schedule(tmp_path, page, namespa
     assert one.due.tolist() == [120.0] * 3
     sources = {kept.source for kept in run.results[0].evidence if kept.path.endswith("env.out")}
     assert len(sources) == count + 1
+
+
+@pytest.mark.skipif(bool(sshd.missing()), reason=sshd.missing())
+def test_workers_are_spread_over_machines_by_ssh(tmp_path, page):
+    with sshd.running(tmp_path) as server:
+        code, (run,) = campaign(tmp_path, f'url = "{page[1]}", rate = "120/s", duration = "3s", workers = 2, '
+                                          f'machines = "{server.spec} {server.spec}", ssh_config = "{server.config}"')
+    assert (code, run.results[0].error) == (0, "")
+    (one,) = levels(run.results[0].series)
+    assert (one.requests, one.failed, one.lost) == (360, 0, 0)
+    sources = {kept.source for kept in run.results[0].evidence if kept.path.endswith("env.out")}
+    assert {source for source in sources if "127.0.0.1" in source}
 
 
 def test_a_worker_of_another_version_is_refused():
