@@ -39,7 +39,7 @@ def failures(shot: Shot, start: float, **labels: str) -> list[Series]:
             found.setdefault(int(rows["code"][at]), []).append((due, took if took >= 0 else shot.seconds - due))
     return [Series(metric="app.failure", unit="s", values=tuple(took for _, took in sorted(its)),
                    times=tuple(start + due for due, _ in sorted(its)),
-                   labels={"tool": TOOL, "reason": SAID.get(code, f"status {code}"), **labels})
+                   labels={"tool": TOOL, "stat": "failure", "reason": SAID.get(code, f"status {code}"), **labels})
             for code, its in sorted(found.items())]
 
 

@@ -43,9 +43,8 @@ class Application(Record, frozen=True, kw_only=True):
     to `most` in the middle; diurnal swings up to `most` and back; soak is constant for long. `request` may be several,
     each with a weight: "GET / 3, POST /claim". A request waits `patience` for its answer. closed: `users` instead of
     a rate, or those of the user's own `locustfile`. `machines` are shell specs over which workers are spread; they
-    find the master at address `master` (else by their ssh connection) and `port`; `ssh_config`
-    is ssh's own file of settings. With arms over `through` the same
-    load goes to the service itself and through its `gateway`.
+    find the master at address `master` (else by their ssh connection) and `port`; `ssh_config` is ssh's own file of
+    settings. With arms over `through` the same load goes to the service itself and through its `gateway`.
     """
 
     needs: ClassVar[tuple[type, ...]] = ()
