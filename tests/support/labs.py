@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.lab import cgroups, enter, machines, needs, switch
+from drivers.lab import cgroups, enter, lab, machines, needs, switch
 from drivers.lab.command import wait
 from drivers.lab.layout import SWITCH, Layout
 from drivers.lab.state import began
@@ -20,11 +21,20 @@ MARKS = [
     pytest.mark.skipif(bool(LACKS), reason="; ".join(f"{lack.what} missing: {lack.remedy}" for lack in LACKS)),
 ]
 ROOT = Path(__file__).parents[2]
+OWN, PLACE = "virtmark-test-", "/var/tmp"      # what folders of tests' own labs begin with, before the process id
 SPACES = ("net", "mnt", "uts", "ipc", "pid", "cgroup")
 
 
 def own_layout():
-    return Layout(Path(tempfile.mkdtemp(prefix="virtmark-test-", dir="/var/tmp")), Layout.current().cache)
+    return Layout(Path(tempfile.mkdtemp(prefix=f"{OWN}{os.getpid()}-", dir=PLACE)), Layout.current().cache)
+
+
+def mend_left():
+    """Take down the labs of test processes that were killed."""
+    for folder in Path(PLACE).glob(f"{OWN}[0-9]*-*"):
+        if began(int(folder.name.removeprefix(OWN).partition("-")[0])) is None:
+            lab.down(layout=Layout(folder, Layout.current().cache))
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def run(layout, machine, *argv, tools=True):
