@@ -5,7 +5,6 @@ Raised are only what ends the whole run: an interrupt, and a full disk.
 
 from __future__ import annotations
 
-import errno
 import math
 import traceback
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness import codec, registry
+from harness.background import FULL, Background
 from harness.errors import TargetError, Unsupported, VirtmarkError
 from harness.evidence import Call, Recorder
 from harness.masking import Mask
@@ -22,7 +22,6 @@ from harness.protocols import Workload
 from harness.rounds import Round, StepLab
 from harness.surroundings import Surroundings, Vantage
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 T = TypeVar("T")
 
 
@@ -51,11 +50,13 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
     recorder = Recorder(setting.folder, step, clock, setting.mask)
     seen = Surroundings(clock, setting.vantage, setting.seconds.get(step.order, 0.0))
     records: list[Series | Event | History] = []
-    lab = StepLab(machines, recorder, seen, f"{setting.seed}/{step.id}")
+    beside = Background(
+        step, machines.target, StepLab(machines, recorder, seen, f"{setting.seed}/{step.id}/background"))
+    lab = StepLab(machines, recorder, seen, f"{setting.seed}/{step.id}", beside.met)
     status, error = Status.DONE, ""
     try:
         workload = _workload(step, machines, setting)
-        with seen:
+        with seen, beside:
             for record in workload.run(machines.target, lab):
                 records.append(_checked(record))
         if not records:
@@ -71,6 +72,8 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
         file = f"{recorder.number():02d}-traceback.txt"
         recorder.keep(file, traceback.format_exc().encode(), Call("controller", clock.now()))
         status, error = Status.BROKEN, f"{type(problem).__name__}: {problem}"
+    records += beside.records
+    error = "; ".join(filter(None, (error, beside.trouble)))
     elapsed = round(clock.now() - recorder.begin, 6)
     for text in seen.notes():
         setting.note(text)
