@@ -51,8 +51,9 @@ class Application(Record, frozen=True, kw_only=True):
     needs: ClassVar[tuple[type, ...]] = ()
     tools: ClassVar[tuple[str, ...]] = ()
     alongside: ClassVar[Mapping[str, tuple[Value, ...]]] = {
-        "rate": (), "request": (), "patience": (), "url": (), "body": (), "arrivals": (), "connections": (),
-        "generator": (), "service": (), "model": ("open",), "shape": ("constant", "soak"), "workers": (1,), "through": (False,)}
+        "rate": (), "request": (), "patience": (), "service": (), "url": (), "body": (), "arrivals": (),
+        "connections": (), "generator": (), "model": ("open",), "shape": ("constant", "soak"), "workers": (1,),
+        "through": (False,)}
 
     service: Literal["page", "journey", "replica"] = "page"
     url: str = ""

@@ -21,6 +21,8 @@ CAPACITY = 1500.0           # answers per second of a guest as fast as its host
 ROUND_TRIP = 0.0006         # s
 LATE = 0.00005              # s by which a request leaves late
 LEAD = 0.3                  # s until it begins
+REACHING = 1.0              # s until it is known that nothing is there
+LAST = 1.5                  # s that it waits for its last answers when it is told to end
 RELEASE = "2.32.0"
 
 
@@ -31,7 +33,7 @@ def answer(spec: dict[str, Any], clock: Callable[[], float], guest: Tenant | Non
             "boot": "simulated", "monotonic": round(clock() * 1e9)}
     if guest is None and spec["role"] != "master":
         return Answer(stdout=schedule.line(head) + schedule.line(
-            {"error": f"{spec['url']}: cannot be reached: No route to host"}), code=2, seconds=1.0)
+            {"error": f"{spec['url']}: cannot be reached: No route to host"}), code=2, seconds=REACHING)
 
     if spec.get("until") == "told":
         return Answer(seconds=math.inf, ending=lambda: _told(spec, head, begin, clock(), guest, rng))
@@ -48,9 +50,9 @@ def answer(spec: dict[str, Any], clock: Callable[[], float], guest: Tenant | Non
 
 def _told(spec: dict[str, Any], head: dict[str, Any], begin: float, now: float, guest: Tenant | None,
           rng: random.Random) -> str:
-    """Return what a process prints that was told to end now; what has no answer then is cut."""
+    """Return what a process prints that was told to end now; what has no answer soon is cut."""
     length = max(0.0, now - begin)
-    asked = {**spec, "duration": length, "segments": [(length, *spec["rates"])] if length else [], "cut": now}
+    asked = {**spec, "duration": length, "segments": [(length, *spec["rates"])] if length else [], "cut": now + LAST}
     lines, written = _rows(asked, begin, guest, rng) if guest else ([], 0)
     end = {"end": round(now * 1e9), "cut": 0, "written": written, "cpu": 0, "resident": [2**26, 2**26]}
     return "".join((schedule.line(head), schedule.line({"begin": round(begin * 1e9)}), *lines, schedule.line(end)))

@@ -85,7 +85,7 @@ class Watching:
                 self.signs[spec["sign"]] = "begun" if guest else "failed"
             return load.answer(spec, self.now, guest, self.rng)
         if argv[-1] in self.signs:
-            return Answer(stdout=f"{self.signs[argv[-1]]}\n", seconds=load.LEAD)
+            return Answer(stdout=f"{self.signs[argv[-1]]}\n", seconds=load.REACHING)
         if Path(argv[0]).name.startswith("python") and "-c" in argv:
             code, rest = argv[argv.index("-c") + 1], argv[argv.index("-c") + 2:]
             if "boot_id" in code and "monotonic_ns" in code and not rest:
