@@ -69,11 +69,9 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
             machines.discard()  # a guest that cannot be reached would break all that follow
     except Exception as problem:
         _stop_if_full(problem)
-        file = f"{recorder.number():02d}-traceback.txt"
-        recorder.keep(file, traceback.format_exc().encode(), Call("controller", clock.now()))
+        _trace(recorder)
         status, error = Status.BROKEN, f"{type(problem).__name__}: {problem}"
     records += beside.records
-    error = "; ".join(filter(None, (error, beside.trouble)))
     elapsed = round(clock.now() - recorder.begin, 6)
     for text in seen.notes():
         setting.note(text)
@@ -83,10 +81,9 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
     recorder.sync()
     return StepResult(
         step=step, status=status, started=started, elapsed=elapsed,
-        error=setting.mask.text(" ".join(error.split())), series=_only(Series, records),
+        error=setting.mask.text(_one_line(error, beside.trouble)), series=_only(Series, records),
         events=(*lab.events, *_only(Event, records)), histories=_only(History, records), telemetry=seen.series(),
-        evidence=recorder.kept(),
-        conditions={name: round(value, 9) for name, value in conditions.items()})
+        evidence=recorder.kept(), conditions={name: round(value, 9) for name, value in conditions.items()})
 
 
 def untried(step: Step, reason: str, started: str) -> StepResult:
@@ -116,6 +113,16 @@ def _checked(record: Any) -> Series | Event | History:
     if not isinstance(record, (Series, Event, History)):
         raise TypeError(f"a workload yields Series, Event and History, not {type(record).__name__}")
     return record
+
+
+def _trace(recorder: Recorder) -> None:
+    """Keep where a bug showed itself."""
+    file = f"{recorder.number():02d}-traceback.txt"
+    recorder.keep(file, traceback.format_exc().encode(), Call("controller", recorder.clock.now()))
+
+
+def _one_line(*texts: str) -> str:
+    return " ".join("; ".join(filter(None, texts)).split())
 
 
 def _stop_if_full(problem: Exception) -> None:

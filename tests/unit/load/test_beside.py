@@ -5,8 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from analysis import charts
+from analysis.charts import style
 from analysis.episodes import episodes
 from analysis.rows import material
+from analysis.words import Words
 from harness import history, indicators, scenario, store, verdict
 from harness.cli import main
 from harness.errors import Unsupported
@@ -71,6 +74,32 @@ def test_a_page_that_is_gone_with_its_guests_boot_is_told(findings, run):
 def test_a_share_says_how_many_of_how_many(findings):
     estimate = findings["LOAD-01", "compute"].estimate
     assert any(text.startswith("counted: 0 of ") and "requests failed or lost" in text for text in estimate.warnings)
+
+
+@pytest.mark.parametrize(("lang", "name"), [("en", "load beside it"), ("zh", "背景负载")])
+def test_charts_call_the_load_by_its_name_in_both_languages(run, lang, name):
+    drawn = [charts.rendered(chart).svg for chart in charts.plan(material([run], []), Words(lang))
+             if chart.kind in ("incidents", "views")]
+    assert len(drawn) == 3
+    assert all(name in svg for svg in drawn)
+
+
+def test_events_are_marked_where_the_rate_of_the_load_is_drawn_over_time(run):
+    found = {chart.slug: chart for chart in charts.plan(material([run], []), Words()) if chart.kind == "timeline"}
+    assert {slug.partition("-app-rate")[0] for slug in found if "app-rate" in slug} == {"compute", "migration", "host"}
+    for slug, chart in found.items():
+        marked = sum(line.get_color() == style.ALARM for line in chart.draw().axes[-1].lines)
+        assert marked == {"compute": 0, "migration": 4, "host": 1}[slug.partition("-app-")[0]]
+        assert ("an event of the strong round" in chart.caption) is bool(marked)
+
+
+def test_what_never_ended_has_no_drift_to_be_drawn(run, findings):
+    shown = material([run], list(findings.values()))
+    (chart,) = [each for each in charts.plan(shown, Words()) if each.kind == "rounds" and each.area == "LOAD"]
+    svg = charts.rendered(chart).svg
+    assert "LOAD-01" in svg
+    assert "LOAD-03 · host" not in svg
+    assert "LOAD-03 · migration" in svg
 
 
 # made-up steps
