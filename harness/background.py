@@ -19,12 +19,15 @@ from harness.model import Event, History, Series, Step, Value
 from harness.protocols import Accompanies, Lab, Machine, Target
 
 WORKLOAD = "application"        # what can go on beside another one
+LOADED = ("microservice",)      # workloads whose own load is what they are judged by; two could not be told apart
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def check(params: Mapping[str, Value], here: str) -> None:
+def check(params: Mapping[str, Value], workload: str, here: str) -> None:
     """Refuse parameters that the workload does not have, or that make no sense beside another; InputError names file,
     stage and key."""
+    if workload in LOADED:
+        raise InputError(f"{here}: {workload} brings load of its own; allowed for every other workload")
     kind = registry.find("workloads", WORKLOAD)
     types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
     for key, value in params.items():

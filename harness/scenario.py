@@ -113,7 +113,7 @@ def _check_stage(stage: Stage, here: str) -> None:
                 raise InputError(f"{here}.{table}.{key}: stands in {owner[key]} too; allowed once")
             _check_values(types[key], values, f"{here}.{table}.{key}")
     if stage.background:
-        background.check(stage.background, f"{here}.background")
+        background.check(stage.background, stage.workload, f"{here}.background")
     for cell in plan.cells(stage):
         for arm in plan.arms(stage):
             codec.convert(kind, {**stage.params, **cell, **arm}, f"{here} ({plan.point(stage, cell)})")

@@ -63,6 +63,12 @@ def test_what_does_not_is_refused_in_one_line_with_stage_and_key(background, sai
     assert "\n" not in str(caught.value)
 
 
+def test_a_workload_with_load_of_its_own_is_refused():
+    stage = Stage(workload="microservice", background={"rate": "20/s"})
+    with pytest.raises(InputError, match=r"^f\.toml: stage\[0\]\.background: microservice brings load of its own; "):
+        scenario.check(msgspec.structs.replace(SCENARIO, stage=(stage,)), "f.toml")
+
+
 def test_it_stands_in_every_step_of_a_plan_its_quick_look_and_its_second_stage():
     for made in (SCENARIO, plan.quick(SCENARIO)):
         campaign = plan.make([made], ["a", "b"], seed=1)
