@@ -9,22 +9,14 @@ import drivers.workloads
 from harness import profile, store, verdict
 from harness.cli import main
 from harness.history import NEVER, columns
+from harness.indicators import beside
 from harness.model import Status
 from harness.stats.records import Verdict
 from tests.support import generator
 
 pytestmark = [pytest.mark.live, pytest.mark.skipif(
     not importlib.util.find_spec("locust"), reason="Locust is not installed: pip install 'virtmark[load]'")]
-STALL = 1.0
-SCENARIO = """
-name = "stall"
-title = "Stall"
-repetition = {{ rounds = 1 }}
-[[stage]]
-workload = "{workload}"
-params = {{ {params} }}
-background = {{ {background} }}
-"""
+STALL = 2.0       # s
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +34,8 @@ def page(tmp_path_factory):
 def campaign(folder, background, workload="toystall", **params):
     """Run a stage on this machine; return exit status and the run."""
     written = ", ".join(f"{key} = {json.dumps(value)}" for key, value in params.items())
-    (folder / "stall.toml").write_text(SCENARIO.format(workload=workload, params=written, background=background))
+    text = generator.BESIDE.format(workload=workload, params=written, background=background)
+    (folder / "stall.toml").write_text(text)
     code = main(["run", str(folder / "stall.toml"), "--target", "bare", "--out", str(folder / "results")])
     return code, store.load(next(folder.glob("results/bare/2*")))
 
@@ -61,8 +54,9 @@ def test_a_stall_of_the_service_is_seen_by_the_load_beside_it(tmp_path, page):
     assert (seen.latency != NEVER).all()
     findings = {each.indicator: each for each in verdict.judge([run], profile.load("example")) if each.estimate}
     assert findings["LOAD-01"].scores == (0.0,)
-    assert findings["LOAD-02"].scores[0] > 0.8
-    assert findings["LOAD-03"].scores[0] == pytest.approx(STALL, abs=2 / 20)
+    assert findings["LOAD-02"].scores[0] > 0.5
+    slack = beside.late(result) / 1e9 + 2 / 20      # how slow this machine is anyhow, and the spacing
+    assert STALL - slack <= findings["LOAD-03"].scores[0] <= stall.end - stall.start + slack
     if findings["LOAD-03"].verdict is Verdict.INVALID:      # a busy machine: then the generator's lateness is why
         assert any("send lag" in reason for reason in findings["LOAD-03"].reasons)
 

@@ -9,7 +9,7 @@ from harness.units import Seconds
 
 
 class Toystall(Record, frozen=True, kw_only=True):
-    """After `quiet` stops the process `pid` for `length`, and looks on for as long as `quiet` again."""
+    """After `quiet` stops the process `pid` for at least `length`, and looks on for as long as `quiet` again."""
 
     needs: ClassVar[tuple[type, ...]] = ()
     tools: ClassVar[tuple[str, ...]] = ("kill",)
@@ -27,11 +27,11 @@ class Toystall(Record, frozen=True, kw_only=True):
         """Stop it once."""
         guest = lab.guest()
         lab.clock.sleep(self.quiet)
-        guest.run(["kill", "-STOP", str(self.pid)], timeout=10).checked()
         start = lab.clock.now() - lab.began
+        guest.run(["kill", "-STOP", str(self.pid)], timeout=10).checked()
         lab.clock.sleep(self.length)
-        end = lab.clock.now() - lab.began
         guest.run(["kill", "-CONT", str(self.pid)], timeout=10).checked()
+        end = lab.clock.now() - lab.began
         yield Event(actor="fault", action="pause", start=start, end=end, outcome=Outcome.OK)
         if self.trouble:
             raise KeyError("a bug in a workload")

@@ -7,18 +7,10 @@ from harness import codec, comparability, plan, scenario, store
 from harness.cli import main
 from harness.errors import InputError
 from harness.model import Quick, Scenario, Stage, Status, Step
+from tests.support import generator
 
 LOADED = Stage(workload="toyload", background={"rate": "20/s"}, arms={"where": ("guest", "host")})
 SCENARIO = Scenario(name="s", title="S", stage=(LOADED,), quick=Quick())
-FILE = """
-name = "under"
-title = "Under"
-repetition = {{ rounds = 1 }}
-[[stage]]
-workload = "compute"
-params = {{ duration = "5s"{params} }}
-background = {{ {background} }}
-"""
 LATER = 'arrivals = "poisson", rate = "0.0001/s"'     # nothing comes to be sent, which no step may hide
 FAILS = 'driver = "fake"\n[[failures]]\ntool = "sysbench"\nhow = '
 NOTHING = "background: locust: no request was sent in "
@@ -31,7 +23,8 @@ def checked(**background):
 
 def ran(folder, background, params="", target='driver = "fake"\n'):
     """Run a stage of compute on the simulated target; return exit status and the step's result."""
-    (folder / "under.toml").write_text(FILE.format(background=background, params=params))
+    (folder / "under.toml").write_text(generator.BESIDE.format(
+        workload="compute", background=background, params=f'duration = "5s"{params}'))
     (folder / "t.toml").write_text(target)
     code = main(["run", str(folder / "under.toml"), "-t", str(folder / "t.toml"), "--out", str(folder / "results")])
     return code, store.load(next(folder.glob("results/t/2*"))).results[0]
