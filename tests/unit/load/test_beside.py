@@ -1,11 +1,12 @@
 """Load beside work, moves and failures on the simulated platform, and what its indicators read of a step."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 
-from analysis import charts
+from analysis import charts, reasons
 from analysis.charts import style
 from analysis.episodes import episodes
 from analysis.rows import material
@@ -74,6 +75,13 @@ def test_a_page_that_is_gone_with_its_guests_boot_is_told(findings, run):
 def test_a_share_says_how_many_of_how_many(findings):
     estimate = findings["LOAD-01", "compute"].estimate
     assert any(text.startswith("counted: 0 of ") and "requests failed or lost" in text for text in estimate.warnings)
+
+
+def test_all_that_is_said_of_the_load_is_said_in_chinese_too(findings):
+    said = {text for each in findings.values() if each.indicator.startswith("LOAD")
+            for text in (*each.reasons, *(each.estimate.warnings if each.estimate else ()))}
+    assert len(said) > 10
+    assert not {text for text in said if not re.search("[\u4e00-\u9fff]", reasons.said(text, "zh"))}
 
 
 @pytest.mark.parametrize(("lang", "name"), [("en", "load beside it"), ("zh", "背景负载")])
