@@ -144,7 +144,7 @@ class Beside:
         yield from reading.series(shot, tally, self.start, **labels)
         yield from reading.timeline([(tally, self.start, length)], {
             "tool": reading.TOOL, "model": "open", "stat": "series", "load": "beside"})
-        yield from histories.failures(shot, self.start, **labels)
+        yield from histories.failures(shot, self.start)
         yield Event(actor="load", action="beside", start=self.start, end=self.start + length, outcome=Outcome.OK,
                     detail=f"{self.spec['rates'][0]:g}/s to {self.spec['url']}")
 
