@@ -15,6 +15,7 @@ from itertools import pairwise
 from analysis import quantity
 from analysis.rows import Material, Party, clean
 from harness import probing
+from harness.indicators.events import LOAD
 from harness.indicators.probing import LENGTHS, LOSS
 from harness.model import Event, History, Outcome, StepResult
 from harness.stats.outages import Outage
@@ -68,8 +69,10 @@ class Episode:
 
     @property
     def worst(self) -> Seen | None:
-        """Return the longest outage of all probes."""
-        return max(self.seen, key=lambda each: (each.value, each.high), default=None)
+        """Return the longest outage of all probes; load beside them counts only where it is alone, for what answers it
+        may be gone with the guest's boot while the guest is back."""
+        probes = [each for each in self.seen if not each.probe.startswith(LOAD)]
+        return max(probes or self.seen, key=lambda each: (each.value, each.high), default=None)
 
     def when(self, name: str) -> float | None:
         """Return when something was done for the first time."""

@@ -160,7 +160,7 @@ def _happened(episode: Episode, words: Words) -> Happened:
         "MIG" if episode.kind == "move" else "HA", episode.party, where, episode.kind,
         f"{episode.round}.{episode.number}",
         tuple("–" if at is None else quantity.single(at, "s", 3) for at in marks),
-        tuple((seen.probe, _outage(seen, words)) for seen in episode.seen),
+        tuple((words.probe(seen.probe), _outage(seen, words)) for seen in episode.seen),
         "–" if episode.lost is None else str(episode.lost), bool(episode.lost) or not episode.fine)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analysis.curves import arm, labels, measured
 from analysis.rows import Material, Party, natural
+from harness.indicators import beside
 from harness.model import Series, StepResult
 from harness.stats import steady_state
 
@@ -37,8 +38,8 @@ class Trace:
     """One round of one party: the measured line, what of it was steady (None: not judged), and telemetry around it.
 
     Measuring began at `begin`; whatever the step did before (filling, a ramp) was never part of the numbers. The steady
-    part starts at `start`; `kind` is flat, warmup, slowdown, no steady state or too short. Times in s since the step
-    began.
+    part starts at `start`; `kind` is flat, warmup, slowdown, no steady state or too short. `events` are from when to
+    when something happened (a move, a fault). Times in s since the step began.
     """
 
     round: int
@@ -48,6 +49,7 @@ class Trace:
     start: float
     steady: bool | None
     around: tuple[tuple[str, Line], ...]
+    events: tuple[tuple[float, float], ...] = ()
 
     @property
     def level(self) -> float:
@@ -112,7 +114,8 @@ def trace(result: StepResult, series: Series) -> Trace:
     judged = steady_state(line.values, spacing, unit=series.unit)
     begin = max(float(line.times[0]) - spacing, 0.0)
     start = float(line.times[judged.start - 1]) if judged.start else begin
-    return Trace(result.step.round, line, judged.kind, begin, start, judged.steady, tuple(_around(result)))
+    return Trace(result.step.round, line, judged.kind, begin, start, judged.steady, tuple(_around(result)),
+                 tuple(beside.windows(result)))
 
 
 def _lane(party: Party, name: str, metric: str, rounds: list[Trace]) -> Lane:

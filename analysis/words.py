@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis import reasons
 from analysis.rows import Row
+from harness.indicators.events import LOAD
 from harness.model import Verdict
 
 LANGUAGES = ("en", "zh")
@@ -41,6 +42,11 @@ class Words:
     def area_of(self, metric: str) -> str:
         """Return the area that a metric belongs to, by the first word of its name."""
         return AREA_OF.get(metric.partition(".")[0], "OTHER")
+
+    def probe(self, name: str) -> str:
+        """Return what a reader calls a probe; load beside a workload is none that has a name of its own."""
+        first, space, rest = name.partition(" ")
+        return f"{self('probe.load')}{space}{rest}" if first == LOAD else name
 
     def indicator(self, row: Row) -> str:
         """Return id and name of the indicator of a row."""

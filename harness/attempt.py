@@ -5,7 +5,6 @@ Raised are only what ends the whole run: an interrupt, and a full disk.
 
 from __future__ import annotations
 
-import errno
 import math
 import traceback
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness import codec, registry
+from harness.background import FULL, Background
 from harness.errors import TargetError, Unsupported, VirtmarkError
 from harness.evidence import Call, Recorder
 from harness.masking import Mask
@@ -22,7 +22,6 @@ from harness.protocols import Workload
 from harness.rounds import Round, StepLab
 from harness.surroundings import Surroundings, Vantage
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 T = TypeVar("T")
 
 
@@ -51,11 +50,13 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
     recorder = Recorder(setting.folder, step, clock, setting.mask)
     seen = Surroundings(clock, setting.vantage, setting.seconds.get(step.order, 0.0))
     records: list[Series | Event | History] = []
-    lab = StepLab(machines, recorder, seen, f"{setting.seed}/{step.id}")
+    beside = Background(
+        step, machines.target, StepLab(machines, recorder, seen, f"{setting.seed}/{step.id}/background"))
+    lab = StepLab(machines, recorder, seen, f"{setting.seed}/{step.id}", beside.met)
     status, error = Status.DONE, ""
     try:
         workload = _workload(step, machines, setting)
-        with seen:
+        with seen, beside:
             for record in workload.run(machines.target, lab):
                 records.append(_checked(record))
         if not records:
@@ -68,9 +69,9 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
             machines.discard()  # a guest that cannot be reached would break all that follow
     except Exception as problem:
         _stop_if_full(problem)
-        file = f"{recorder.number():02d}-traceback.txt"
-        recorder.keep(file, traceback.format_exc().encode(), Call("controller", clock.now()))
+        _trace(recorder)
         status, error = Status.BROKEN, f"{type(problem).__name__}: {problem}"
+    records += beside.records
     elapsed = round(clock.now() - recorder.begin, 6)
     for text in seen.notes():
         setting.note(text)
@@ -80,10 +81,9 @@ def attempt(step: Step, machines: Round, setting: Setting) -> StepResult:
     recorder.sync()
     return StepResult(
         step=step, status=status, started=started, elapsed=elapsed,
-        error=setting.mask.text(" ".join(error.split())), series=_only(Series, records),
+        error=setting.mask.text(_one_line(error, beside.trouble)), series=_only(Series, records),
         events=(*lab.events, *_only(Event, records)), histories=_only(History, records), telemetry=seen.series(),
-        evidence=recorder.kept(),
-        conditions={name: round(value, 9) for name, value in conditions.items()})
+        evidence=recorder.kept(), conditions={name: round(value, 9) for name, value in conditions.items()})
 
 
 def untried(step: Step, reason: str, started: str) -> StepResult:
@@ -113,6 +113,16 @@ def _checked(record: Any) -> Series | Event | History:
     if not isinstance(record, (Series, Event, History)):
         raise TypeError(f"a workload yields Series, Event and History, not {type(record).__name__}")
     return record
+
+
+def _trace(recorder: Recorder) -> None:
+    """Keep where a bug showed itself."""
+    file = f"{recorder.number():02d}-traceback.txt"
+    recorder.keep(file, traceback.format_exc().encode(), Call("controller", recorder.clock.now()))
+
+
+def _one_line(*texts: str) -> str:
+    return " ".join("; ".join(filter(None, texts)).split())
 
 
 def _stop_if_full(problem: Exception) -> None:

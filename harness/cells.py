@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from harness.errors import Unsupported
 from harness.indicators import Evaluated, Indicator
+from harness.indicators.base import BACKGROUND
 from harness.model import Run, Status, Step, StepResult
 from harness.stats.records import StatsPolicy
 
@@ -29,8 +30,8 @@ def cells(runs: Iterable[Run], catalogue: Mapping[str, Indicator]) -> Iterator[C
     runs = list(runs)
     for number, run in enumerate(runs):
         for step in run.plan.steps:
-            if not step.warmup:
-                by_workload.setdefault(step.workload, {}).setdefault((number, step.point), []).append(step)
+            for name in () if step.warmup else (step.workload, BACKGROUND) if step.background else (step.workload,):
+                by_workload.setdefault(name, {}).setdefault((number, step.point), []).append(step)
     results = [{result.step.id: result for result in run.results} for run in runs]
     for _, indicator in sorted(catalogue.items()):
         for (number, point), planned in by_workload.get(indicator.workload, {}).items():

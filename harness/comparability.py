@@ -145,10 +145,12 @@ def _workloads(one: Run, other: Run) -> list[Difference]:
 
 
 def _planned(run: Run) -> dict[tuple[str, str], dict[str, object]]:
-    """Return what is done by stage and (point, arm, warm-up or not): the workload and its parameters."""
+    """Return what is done by stage and (point, arm, warm-up or not): the workload and its parameters, and
+    those of what goes on beside it."""
     return {(step.stage, " ".join(filter(None, (step.point, _text(step.arm) if step.arm else "",
                                                 "warm-up" * step.warmup)))):
-            {"workload": step.workload, **step.params} for step in run.plan.steps}
+            {"workload": step.workload, **step.params,
+             **{f"background.{key}": value for key, value in step.background.items()}} for step in run.plan.steps}
 
 
 def _tools(one: Run, other: Run) -> Iterator[Difference]:

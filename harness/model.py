@@ -39,7 +39,8 @@ class Stage(Record, frozen=True, kw_only=True):
     """One workload of a scenario, repeated in rounds.
 
     `grid` fans out into points, each with findings of its own; `arms` are compared with each other inside every
-    point, round by round, in ABBA order. `quick` replaces some of `params` for a quick look.
+    point, round by round, in ABBA order. `quick` replaces some of `params` for a quick look. `background` is load that
+    goes on beside the workload: parameters of the one that `harness.background` names.
     """
 
     workload: str
@@ -49,6 +50,7 @@ class Stage(Record, frozen=True, kw_only=True):
     arms: dict[str, tuple[Value, ...]] = {}
     warmups: Annotated[int, Meta(ge=0)] = 0
     quick: dict[str, Value] = {}
+    background: dict[str, Value] = {}
 
 
 class Quick(Record, frozen=True, kw_only=True):
@@ -94,6 +96,7 @@ class Step(Record, frozen=True, kw_only=True):
     order: int
     target: str
     warmup: bool = False
+    background: dict[str, Value] = {}
 
 
 class Plan(Record, frozen=True, kw_only=True):

@@ -24,6 +24,8 @@ BOOT = 20.0
 """Allowance in s for making, booting and removing the guests of a round, where the caller knows no better."""
 OVERHEAD = 0.5
 """Allowance in s for what surrounds one step."""
+BESIDE = 5.0
+"""Allowance in s for bringing load to where it runs beside a workload, and for taking it away."""
 
 T = TypeVar("T")
 
@@ -131,7 +133,8 @@ def estimate(campaign: Campaign, boots: Mapping[str, float] | None = None) -> Fo
         boot = (boots or {}).get(plan.target, BOOT)
         for block in blocks(Campaign(id="", plans=(plan,))):
             for number, step in enumerate(block.steps):
-                steps[step.order] = _seconds(step, known) + OVERHEAD + (boot if number == 0 else 0.0)
+                around = OVERHEAD + (boot if number == 0 else 0.0) + (BESIDE if step.background else 0.0)
+                steps[step.order] = _seconds(step, known) + around
         rule, rounds = plan.scenario.repetition, planned_rounds(plan)
         if rule.rule == "two-stage" and rounds:
             measured = sum(steps[step.order] for step in plan.steps if not step.warmup)
@@ -183,7 +186,7 @@ def _steps(scenario: Scenario, targets: Sequence[str], seed: int, turns: range, 
                     yield Step(
                         id=f"{name}{side}#{turn}", stage=label(stage), workload=stage.workload, point=name, grid=cell,
                         params={**stage.params, **cell, **arm}, arm=arm, round=turn, order=next(order), target=target,
-                        warmup=turn < 0)
+                        warmup=turn < 0, background=stage.background)
 
 
 def _product(table: Mapping[str, tuple[Value, ...]]) -> Iterator[dict[str, Value]]:

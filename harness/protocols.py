@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from harness.clock import Clock
 from harness.errors import ToolError
-from harness.model import Count, Event, GuestSize, History, Record, Series
+from harness.model import Count, Event, GuestSize, History, Record, Series, Value
 from harness.units import Bandwidth, Seconds, Share
 
 
@@ -331,8 +331,23 @@ class Workload(Protocol):
         """Execute once and yield what was seen."""
 
 
+@runtime_checkable
+class Accompanies(Protocol):
+    """A workload that can also go on beside another one, for as long as that takes.
+
+    `alongside` names the parameters that make sense then, and for each the values that do (none: all).
+    """
+
+    alongside: ClassVar[Mapping[str, Sequence[Value]]]
+
+    def beside(self, target: Target, lab: Lab, guest: Machine
+               ) -> AbstractContextManager[Callable[[], Iterator[Series | Event | History]]]:
+        """Begin, on `guest` unless the parameters name something else, and return once it is under way; leaving the
+        context ends it, and what was yielded then tells what was seen."""
+
+
 __all__ = [
-    "Breaks", "Cleans", "Completed", "Disturbs", "Dropped", "Fault", "FaultKind", "Gathers", "GuestSpec", "Hosted",
-    "Injected", "Lab", "Life", "Machine", "Managed", "Migrates", "Migration", "Moved", "Protects", "Record", "Running",
-    "Target", "Viewed", "Workload",
+    "Accompanies", "Breaks", "Cleans", "Completed", "Disturbs", "Dropped", "Fault", "FaultKind", "Gathers", "GuestSpec",
+    "Hosted", "Injected", "Lab", "Life", "Machine", "Managed", "Migrates", "Migration", "Moved", "Protects", "Record",
+    "Running", "Target", "Viewed", "Workload",
 ]

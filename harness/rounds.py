@@ -130,10 +130,14 @@ class Round:
 
 
 class StepLab:
-    """A round's machines as one step gets them: recorded, and watched while it runs. Implements `Lab`."""
+    """A round's machines as one step gets them: recorded, and watched while it runs. Implements `Lab`.
 
-    def __init__(self, machines: Round, recorder: Recorder, seen: Surroundings, seed: str) -> None:
-        self._round, self._recorder, self._seen = machines, recorder, seen
+    `met` is told of every guest that the step gets, before the step gets it.
+    """
+
+    def __init__(self, machines: Round, recorder: Recorder, seen: Surroundings, seed: str,
+                 met: Callable[[Machine], None] = lambda guest: None) -> None:
+        self._round, self._recorder, self._seen, self._met = machines, recorder, seen, met
         self._rng = random.Random(seed)
         self.events: list[Event] = []
 
@@ -156,7 +160,9 @@ class StepLab:
         """Return the round's guest of that role and life which began on that host."""
         machine = self._round.guest(role, host, life)
         self._seen.guest(machine)
-        return self._recorder.machine(machine)
+        found = self._recorder.machine(machine)
+        self._met(found)
+        return found
 
     def host(self, index: int = 0) -> Machine:
         """Return the machine below the guests."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from harness import codec, masking, plan, registry
+from harness import background, codec, masking, plan, registry
 from harness.errors import InputError
 from harness.masking import Mask
 from harness.model import Name, Scenario, Stage
@@ -112,6 +112,8 @@ def _check_stage(stage: Stage, here: str) -> None:
             if owner.setdefault(key, table) != table:
                 raise InputError(f"{here}.{table}.{key}: stands in {owner[key]} too; allowed once")
             _check_values(types[key], values, f"{here}.{table}.{key}")
+    if stage.background:
+        background.check(stage.background, stage.workload, f"{here}.background")
     for cell in plan.cells(stage):
         for arm in plan.arms(stage):
             codec.convert(kind, {**stage.params, **cell, **arm}, f"{here} ({plan.point(stage, cell)})")

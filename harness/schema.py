@@ -15,7 +15,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
-from harness import indicators, profile, registry
+from harness import background, indicators, profile, registry
 from harness.errors import InputError
 from harness.model import Name, Scenario
 from harness.units import Quantity
@@ -39,6 +39,7 @@ def _scenario() -> Json:
     schema, found = _components([Scenario, *(registry.find("workloads", name) for name in names)])
     stage = found["Stage"]
     stage["properties"]["workload"] = {"enum": names}
+    stage["properties"]["background"] = _beside(_named(found, schema[1 + names.index(background.WORKLOAD)]))
     stage["allOf"] = [
         {"if": {"properties": {"workload": {"const": name}}}, "then": {"properties": _stage(_named(found, ref))}}
         for name, ref in zip(names, schema[1:], strict=True)]
@@ -54,6 +55,14 @@ def _stage(workload: Json) -> Json:
     tables = {"params": fields, "grid": lists, "arms": lists}
     return {table: {"type": "object", "properties": entries, "additionalProperties": False}
             for table, entries in tables.items()}
+
+
+def _beside(workload: Json) -> Json:
+    """Return the parameters of what goes on beside a stage, from the schema of its record."""
+    allowed = registry.find("workloads", background.WORKLOAD).alongside
+    fields = {key: workload["properties"][key] | ({"enum": list(values)} if values else {})
+              for key, values in allowed.items()}
+    return {"type": "object", "properties": fields, "additionalProperties": False}
 
 
 def _target() -> Json:

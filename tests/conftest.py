@@ -12,7 +12,7 @@ from hypothesis import settings
 settings.register_profile("virtmark", deadline=None)
 settings.load_profile("virtmark")
 
-OWN = {"test_integrity.py", "test_lab_endings.py", "test_links.py", "test_load.py",
+OWN = {"test_beside.py", "test_integrity.py", "test_lab_endings.py", "test_links.py", "test_load.py",
        "test_targets_ssh.py"}       # with labs and servers of their own
 APART = ("[ssh", "[lab-trixie")     # hosts that no other test touches; but a fault is seen in the whole lab
 

@@ -82,7 +82,7 @@ def _lost(episode: Episode, words: Words) -> str:
 def _lines(episode: Episode, words: Words) -> list[str]:
     """Return what has a line: the event, the platform where it said anything, and each probe."""
     platform = (words("incidents.platform"),) if episode.marks else ()
-    return [words("incidents.fault"), *platform, *(each.probe for each in episode.seen)]
+    return [words("incidents.fault"), *platform, *(words.probe(each.probe) for each in episode.seen)]
 
 
 def _span(shown: Sequence[Episode]) -> axis.Span:

@@ -6,6 +6,7 @@ compared; a drift that all targets or all indicators share points at the testbed
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
@@ -47,9 +48,11 @@ def _title(area: str, counted: str, words: Words) -> str:
 
 
 def _panels(rows: Sequence[Row]) -> Iterator[Panel]:
-    """Yield the rows of each indicator and point, each party once: several limits do not make more scores."""
+    """Yield the rows of each indicator and point, each party once: several limits do not make more scores. Where an
+    event never ended there is no deviation to be drawn."""
     for _, group in groupby(rows, key=lambda row: (row.indicator, row.point)):
-        once = {row.party.index: row for row in group if len(row.scores) == len(row.rounds) >= FEWEST}
+        once = {row.party.index: row for row in group if len(row.scores) == len(row.rounds) >= FEWEST
+                and all(map(math.isfinite, (row.value or 0.0, *row.scores)))}
         if once:
             yield tuple(once.values())
 

@@ -44,7 +44,7 @@ def charts(material: Material, words: Words) -> Iterator[Chart | Absence]:
     """Yield a chart for every stage, point and metric that was measured over time."""
     for track in tracks(material):
         area = words.area_of(track.metric)
-        yield Chart(kind="timeline", area=area, title=_title(track, words), caption=words("timeline.notes"),
+        yield Chart(kind="timeline", area=area, title=_title(track, words), caption=_notes(track, words),
                     draw=partial(_draw, track, words),
                     slug=slug(latency.place(track.stage, track.point), track.metric, track.labels, "timeline"))
 
@@ -54,9 +54,14 @@ def _title(track: Track, words: Words) -> str:
     return f"{words('timeline.title')}: {where} · {what}"
 
 
+def _notes(track: Track, words: Words) -> str:
+    happened = any(lane.typical.events for lane in track.lanes)
+    return words("timeline.notes") + (words("timeline.events") if happened else "")
+
+
 def _draw(track: Track, words: Words) -> Figure:
     words = style.spoken(words)
-    notes = words("timeline.notes")
+    notes = _notes(track, words)
     telemetry = any(lane.typical.around for lane in track.lanes)
     names = list(dict.fromkeys(name for lane in track.lanes for name, _ in lane.typical.around))
     block = CAPTION + MAIN + (GAP + BELOW if telemetry else 0.0) + 0.5
@@ -100,6 +105,7 @@ def _lane(made: Figure, place: _Place, lane: Lane, unit: str, words: Words) -> N
                   linewidth=1.2 if strong else 0.5, alpha=1.0 if strong else 0.4)
     _scales(axes, lane, unit)
     _window(axes, typical, lane.cut)
+    _events(axes, typical)
     if typical.around:
         axes.tick_params(labelbottom=False)
         axes = _below(made, place, typical, axes)
@@ -132,6 +138,15 @@ def _window(axes: Axes, typical: Trace, cut: float) -> None:
         span = (typical.start - typical.begin, float(typical.line.times[-1]) - typical.begin)
         axes.plot(span, (0.985, 0.985), transform=axes.get_xaxis_transform(), color="#12633f", linewidth=2.2,
                   linestyle="-" if typical.steady else (0, (2, 1.5)), solid_capstyle="butt", clip_on=False)
+
+
+def _events(axes: Axes, typical: Trace) -> None:
+    """Mark when something happened in the strong round: from its begin, a line, to its end."""
+    last = axes.get_xlim()[1]
+    for begin, end in typical.events:
+        axes.axvspan(begin - typical.begin, min(end - typical.begin, last), color=style.ALARM, alpha=0.12, linewidth=0,
+                     zorder=0.4)
+        axes.axvline(begin - typical.begin, color=style.ALARM, linewidth=0.9, zorder=0.6)
 
 
 def _below(made: Figure, place: _Place, typical: Trace, above: Axes) -> Axes:

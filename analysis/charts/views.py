@@ -49,9 +49,9 @@ def _draw(found: Sequence[View], place: tuple[str, str], words: Words) -> Figure
     seen = [x for each in found for time in each.times for x in (time.value, time.high) if x > 0 and math.isfinite(x)]
     span = axis.cover(seen or [0.0, 1.0], zero=not seen)
     axis.across(axes, span, "s", words("views.axis"))
-    said = {moves.PLATFORM: words("views.platform"), moves.INSIDE: words("views.inside")}
-    axes.set_yticks(range(len(names)), [style.fit(said.get(name, f"{words('views.outside')}: {name}"), LEFT - 0.2,
-                                                  style.SMALL) for name in names])
+    inside = {moves.PLATFORM: words("views.platform"), moves.INSIDE: words("views.inside")}
+    said = [inside.get(name, f"{words('views.outside')}: {words.probe(name)}") for name in names]
+    axes.set_yticks(range(len(names)), [style.fit(each, LEFT - 0.2, style.SMALL) for each in said])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     for curve, (_, party) in enumerate(parties):

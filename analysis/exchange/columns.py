@@ -72,6 +72,7 @@ STEPS = _columns("""
     error      | text  |   | why it is not done, null if it is
     params     | json  |   | parameters of the workload as they were written
     arm        | json  |   | which side of a comparison
+    background | json  |   | parameters of the load that went on beside it
     conditions | json  |   | single numbers before and after it, such as load
     events     | whole | 1 | how many events it left (probes, writes, faults)
 """)
@@ -159,7 +160,7 @@ def of_steps(name: str, run: Run) -> Cells:
         step = result.step
         yield (name, step.target, step.id, step.stage, step.workload, step.point, step.round, step.order, step.warmup,
                result.status.value, when(result.started), result.elapsed, result.error or None, _json(step.params),
-               _json(step.arm), _json(result.conditions), len(result.events))
+               _json(step.arm), _json(step.background), _json(result.conditions), len(result.events))
 
 
 def of_series(name: str, run: Run) -> Cells:

@@ -146,6 +146,7 @@ def alone(load: Load, environment: Environment) -> None:
         runner.start(count, spawn_rate=count, wait=True)
     load.begin.set(now() + (LEAD if spec["model"] == "open" else 0))
     load.write({"begin": load.begin.value, "cpu": time.process_time_ns()})
+    signed(spec, "begun")
     over = load.sent_all if spec["model"] == "open" else load.stop
     gevent.wait([over, load.stop], timeout=None if spec["model"] == "open" else spec["duration"], count=1)
     if spec.get("until") == "told" and load.stop.is_set():
@@ -192,17 +193,26 @@ def resident() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-def ended(error: str) -> NoReturn:
+def signed(spec: dict[str, Any], word: str) -> None:
+    """Write a word to the file `sign`, if there is one to be, for whoever waits for it beside."""
+    if spec.get("sign"):
+        with open(spec["sign"], "w") as file:
+            file.write(word + "\n")
+
+
+def ended(spec: dict[str, Any], error: str) -> NoReturn:
     """Say what is wrong, and end."""
     put(schedule.line({"error": error}))
+    signed(spec, "failed")
     os._exit(2)
 
 
 if __name__ == "__main__":
     OUT = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)       # what a user's own file prints must not come between the rows
+    asked = json.loads(sys.argv[1])
     try:
-        main(json.loads(sys.argv[1]))
+        main(asked)
     except (Wrong, cluster.Wrong) as wrong:
-        ended(str(wrong))
+        ended(asked, str(wrong))
     os._exit(0)     # greenlets of users may still wait for answers that nobody needs

@@ -221,14 +221,19 @@ def series(shot: Shot, tally: Tally, start: float, **marks: str) -> list[Series]
 
 def seconds(tally: Tally, length: float, start: float, bound: float, marks: Mapping[str, str]) -> list[Series]:
     """Return what was due, sent and served in each whole second, with times at its end."""
-    whole = int(length + 1e-9)
     made = []
     for name, counts in tally.seconds.items():
-        counts = np.pad(counts, (0, max(0, whole - counts.size)))[:whole]
+        counts = _whole(counts, length)
         made.append(Series(metric=f"app.{name}", unit="1/s", values=tuple(counts.astype(float).tolist()),
-                           times=tuple((start + np.arange(1.0, whole + 1)).tolist()),
+                           times=tuple((start + np.arange(1.0, counts.size + 1)).tolist()),
                            labels={**marks, "stat": "seconds", "clock_bound": f"{bound:.9f}"}))
     return [each for each in made if each.values]
+
+
+def _whole(counts: Column, length: float) -> Column:
+    """Return a number for each whole second of `length` s, also where nothing was counted any more."""
+    whole = int(length + 1e-9)
+    return np.pad(counts, (0, max(0, whole - counts.size)))[:whole]
 
 
 def timeline(shown: Iterable[tuple[Tally, float, float]], marks: Mapping[str, str]) -> list[Series]:
@@ -238,7 +243,7 @@ def timeline(shown: Iterable[tuple[Tally, float, float]], marks: Mapping[str, st
     """
     rates, times, slow, slow_at = [], [], [], []
     for tally, start, length in shown:
-        served = tally.seconds["served"][:int(length + 1e-9)]
+        served = _whole(tally.seconds["served"], length)
         rates += served.astype(float).tolist()
         times += (start + np.arange(1.0, served.size + 1)).tolist()
         for number, counts in sorted(tally.windows.items()):

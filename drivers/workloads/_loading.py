@@ -29,6 +29,10 @@ from harness.protocols import Completed, Lab, Machine
 FILES = ("__init__.py", "schedule.py", "generator.py", "cluster.py", "precise.py", "visitors.py")
 LOCUSTFILE, LAB = "locustfile.py", "lab:"
 DAY = 86400.0       # s that load beside something else goes on at most
+BEGINNING = 60.0    # s that it may take until it begins
+BEGUN = "virtmark-load-begun"   # the file in which the generator says that it has, or that it cannot
+AWAIT = (f'n=0; until [ -s "$1" ] || [ $n -ge {BEGINNING * 10:.0f} ]; do sleep 0.1; n=$((n + 1)); done; cat "$1"')
+FIRST = 0.5         # s after which the first requests are under way
 # What a generator is told where nobody says otherwise; see `drivers.load.generator`.
 PLAIN: dict[str, Any] = {"model": "open", "process": "even", "seed": 1, "body": "", "connections": 512, "users": 1,
                          "locustfile": "", "title": "", "master": ["", 0]}
@@ -69,11 +73,18 @@ class Seats:
 
     @contextmanager
     def beside(self, spec: Mapping[str, Any], machine: str) -> Iterator[Beside]:
-        """Send one level of load from one process until the context ends; `machine` is what it is sent to."""
+        """Send one level of load from one process until the context ends; `machine` is what it is sent to. Requests are
+        under way when the context begins."""
+        sign = f"{self.first.folder}/{BEGUN}"
         asked = {**spec, "index": 0, "of": 1, "role": "alone", "until": "told", "segments": [(DAY, *spec["rates"])],
-                 "duration": DAY}
+                 "duration": DAY, "sign": sign}
         found = Beside(asked, machine)
         with self.first.machine.start(self.first.argv(asked)) as running:
+            said = self.first.machine.run(["sh", "-c", AWAIT, "sh", sign], timeout=GRACE).stdout.strip()
+            if said != "begun":
+                checked(running.stop())
+                raise ToolError(f"{reading.TOOL}: did not begin within {BEGINNING:g} s")
+            self.lab.clock.sleep(FIRST)
             yield found
             found.worker = checked(running.stop())
         found.start = self._since(found.worker)
@@ -129,7 +140,10 @@ class Beside:
         shot = reading.Shot(workers=[self.worker], master=None, seconds=length)
         labels = {"stat": "beside"}
         yield histories.history(shot, self.start, self.spec["rates"][0], self.spec["patience"], self.machine)
-        yield from reading.series(shot, shot.tally(), self.start, **labels)
+        tally = shot.tally()
+        yield from reading.series(shot, tally, self.start, **labels)
+        yield from reading.timeline([(tally, self.start, length)], {
+            "tool": reading.TOOL, "model": "open", "stat": "series", "load": "beside"})
         yield from histories.failures(shot, self.start)
         yield Event(actor="load", action="beside", start=self.start, end=self.start + length, outcome=Outcome.OK,
                     detail=f"{self.spec['rates'][0]:g}/s to {self.spec['url']}")
@@ -216,4 +230,4 @@ def _patience(spec: Mapping[str, Any]) -> float:
     return float(spec["duration"] + spec["patience"] + GRACE)
 
 
-__all__ = ["LOCUSTFILE", "Seat", "Seats", "checked", "seated"]
+__all__ = ["BEGUN", "LOCUSTFILE", "Seat", "Seats", "checked", "seated"]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from drivers import shell, witness
 from drivers.load import reading
@@ -21,8 +22,8 @@ from drivers.workloads import _loading, _service
 from drivers.workloads._machines import PATIENCE
 from harness.errors import InputError
 from harness.load import AGAIN, Capacity, Objective, capacity, levels
-from harness.model import Count, Event, Outcome, Record, Series
-from harness.protocols import Lab, Target
+from harness.model import Count, Event, History, Outcome, Record, Series, Value
+from harness.protocols import Lab, Machine, Target
 from harness.units import Rate, Seconds, Share
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -49,6 +50,10 @@ class Application(Record, frozen=True, kw_only=True):
 
     needs: ClassVar[tuple[type, ...]] = ()
     tools: ClassVar[tuple[str, ...]] = ()
+    alongside: ClassVar[Mapping[str, tuple[Value, ...]]] = {
+        "rate": (), "request": (), "patience": (), "service": (), "url": (), "body": (), "arrivals": (),
+        "connections": (), "generator": (), "model": ("open",), "shape": ("constant", "soak"), "workers": (1,),
+        "through": (False,)}
 
     service: Literal["page", "journey", "replica"] = "page"
     url: str = ""
@@ -128,12 +133,21 @@ class Application(Record, frozen=True, kw_only=True):
             yield from self._levels(seats, url)
 
     @contextmanager
-    def _service(self, target: Target, lab: Lab) -> Iterator[str]:
+    def beside(self, target: Target, lab: Lab, guest: Machine
+               ) -> Iterator[Callable[[], Iterator[Series | Event | History]]]:
+        """Load `url`, else what `guest` serves, until the context ends; yield what then tells of it."""
+        with self._service(target, lab, guest) as url, _loading.seated(lab, self.generator, (), "") as seats:
+            spec = self._spec(url, self.rate, lab.rng.randrange(2**31)) | {"rates": [float(self.rate)] * 2}
+            with seats.beside(spec, urlsplit(url).netloc if self.url else guest.name) as found:
+                yield found.records
+
+    @contextmanager
+    def _service(self, target: Target, lab: Lab, guest: Machine | None = None) -> Iterator[str]:
         """Yield what is to be loaded: the given address, the users' own, or the guest's page."""
         if self.gateway or self.url or (self.locustfile and self.service == "page"):
             yield (self.gateway if self.through else self.url).rstrip("/")
             return
-        guest = lab.guest()
+        guest = guest or lab.guest()
         if self.service != "page":
             _service.real(target)
             with _service.serving(lab, guest, patience=self.patience) as shop:

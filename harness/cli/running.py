@@ -49,7 +49,9 @@ def show(scenarios: tuple[str, ...], targets: tuple[str, ...], *, seed: int, rou
     for block in plan.blocks(campaign):
         for step in block.steps:
             seconds = f"{forecast.steps[step.order]:.0f} s"
-            click.echo(f"{step.order:>5}  round {step.round:>2}  {step.target:<14} {step.id}  ~{seconds}")
+            beside = ", ".join(f"{key} = {value}" for key, value in step.background.items())
+            click.echo(f"{step.order:>5}  round {step.round:>2}  {step.target:<14} {step.id}  ~{seconds}"
+                       + (f"  beside it: {beside}" if beside else ""))
     at_most = f", at most {clock_text(forecast.at_most)}" if forecast.at_most > forecast.seconds else ""
     click.echo(f"{len(forecast.steps)} steps in {len(campaign.plans)} run folders, "
                f"about {clock_text(forecast.seconds)}{at_most}", err=True)

@@ -17,6 +17,8 @@ from harness.stats.inputs import About, Common
 from harness.stats.records import Check, Direction, Estimate, StatsPolicy
 from harness.units import BY_BASE
 
+BACKGROUND = "background"   # in place of a workload: steps of any of them beside which load went on
+
 Applies = Callable[[Step], bool]
 Score = Callable[[StepResult], float]
 Gate = Callable[[Sequence[StepResult], StatsPolicy], tuple[Check, ...]]
@@ -43,7 +45,8 @@ class Indicator:
     """A number that a specification asks for.
 
     `applies` picks the steps of a point; `evaluate` gets their results and raises ValueError where they hold too
-    little. `source` tells where the definition comes from. A sub-metric has an id of its own: CPU-02.efficiency.
+    little. `workload` is whose steps these are, or `BACKGROUND`. `source` tells where the definition comes from. A
+    sub-metric has an id of its own: CPU-02.efficiency.
     """
 
     id: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,10 +17,13 @@ from harness import probing, stats
 from harness.indicators.base import Evaluated, Gate, Indicator, Method, finished, pick
 from harness.model import Status, StepResult
 from harness.stats.inputs import About
+from harness.stats.outages import Outage
 from harness.stats.records import Check, Direction, Estimate, StatsPolicy
 
 T = TypeVar("T")
 SHARE = 0.95    # of all events that a tolerance bound speaks for
+MARGIN = 1.0    # s around an event in which an outage is taken for its own
+LOAD = "load"   # the kind of the histories of load, each of whose requests is a probe
 
 
 class Timed(NamedTuple):
@@ -49,6 +52,7 @@ Times = Callable[[StepResult], Sequence[Timed]]
 Tallied = Callable[[StepResult], Tally]
 Exposed = Callable[[StepResult], Exposure]
 Trouble = Callable[[Sequence[StepResult]], str]
+Warned = Callable[[Sequence[StepResult]], Iterable[str]]
 
 
 def fine(results: Sequence[StepResult]) -> str:
@@ -56,13 +60,29 @@ def fine(results: Sequence[StepResult]) -> str:
     return ""
 
 
+def nothing(results: Sequence[StepResult]) -> tuple[str, ...]:
+    """Return (): there is nothing that a reader of these results must know."""
+    return ()
+
+
 def on_time(results: Sequence[StepResult], policy: StatsPolicy) -> tuple[Check, ...]:
-    """Return whether the probers of all steps kept their time; nothing where there was none."""
+    """Return whether the probers of all steps kept their time; nothing where there was none. Load that went on beside
+    them has a gate of its own: its lateness is not theirs."""
     seen = [history for result in results for history in result.histories]
+    seen = [history for history in seen if history.kind != LOAD] or seen
     return (probing.punctual(seen),) if seen else ()
 
 
-def times(of: Times, fail: Trouble = fine, gates: Sequence[Gate] = (), **row: Any) -> Indicator:
+def longest(found: Sequence[Outage], start: float, end: float) -> Timed | None:
+    """Return the longest outage that touches an event; one that the record cuts off lasted to the record's end."""
+    near = [each for each in found if each.start_s <= end + MARGIN
+            and each.start_s + (each.lo_s if each.censored else each.hi_s) >= start - MARGIN / 2]
+    most = max(near, key=lambda each: each.est_s, default=None)
+    return Timed(most.est_s, most.lo_s, most.hi_s) if most else None
+
+
+def times(of: Times, fail: Trouble = fine, gates: Sequence[Gate] = (), warn: Warned = nothing, **row: Any
+          ) -> Indicator:
     """Return the indicator of how long events take: the geometric mean over rounds, each scored by that of its events.
 
     Where an event never ended, or took no time, the estimate is that of `worst`.
@@ -73,6 +93,7 @@ def times(of: Times, fail: Trouble = fine, gates: Sequence[Gate] = (), **row: An
         events = [event for its in found.values() for event in its]
         about = _about(row, policy)
         bound, said = _bound(events, len(found), about)
+        said = (*said, *warn(results))
         scores = {turn: stats.gm_ci([event.value for event in its], policy=policy).estimate if _usual(its) else
                   max(event.value for event in its) for turn, its in found.items()}
         if not _usual(events):
@@ -84,14 +105,15 @@ def times(of: Times, fail: Trouble = fine, gates: Sequence[Gate] = (), **row: An
     return Indicator(evaluate=evaluate, **row)
 
 
-def worst(of: Times, fail: Trouble = fine, gates: Sequence[Gate] = (), **row: Any) -> Indicator:
+def worst(of: Times, fail: Trouble = fine, gates: Sequence[Gate] = (), warn: Warned = nothing, **row: Any
+          ) -> Indicator:
     """Return the indicator of what 95 % of all events stay below: a bound on both sides, from the bounds of each."""
 
     def evaluate(results: Sequence[StepResult], policy: StatsPolicy) -> Evaluated:
         found = _by_round(results, of)
         bound, said = _bound([event for its in found.values() for event in its], len(found), _about(row, policy))
         scores = {turn: max(event.value for event in its) for turn, its in found.items()}
-        return _done(bound, scores, results, policy, said, fail(results), gates)
+        return _done(bound, scores, results, policy, (*said, *warn(results)), fail(results), gates)
 
     return Indicator(evaluate=evaluate, **row)
 
@@ -111,7 +133,8 @@ def wrong(of: Tallied, gates: Sequence[Gate] = (), **row: Any) -> Indicator:
     return part(of, "probes told wrongly", gates=gates, **row)
 
 
-def part(of: Tallied, what: str, fail: Trouble = fine, gates: Sequence[Gate] = (), **row: Any) -> Indicator:
+def part(of: Tallied, what: str, fail: Trouble = fine, gates: Sequence[Gate] = (), warn: Warned = nothing, **row: Any
+         ) -> Indicator:
     """Return the indicator of a share, exact over all that was counted in all rounds; none still leaves a bound."""
 
     def evaluate(results: Sequence[StepResult], policy: StatsPolicy) -> Evaluated:
@@ -119,7 +142,8 @@ def part(of: Tallied, what: str, fail: Trouble = fine, gates: Sequence[Gate] = (
         count, trials = sum(t.number for t in totals.values()), sum(t.of for t in totals.values())
         estimate = stats.proportion_ci(count, trials, **_about(row, policy))
         scores = {turn: tally.number / tally.of for turn, tally in totals.items() if tally.of}
-        return _done(estimate, scores, results, policy, (f"counted: {count} of {trials} {what}",), fail(results), gates)
+        said = (f"counted: {count} of {trials} {what}", *warn(results))
+        return _done(estimate, scores, results, policy, said, fail(results), gates)
 
     return Indicator(evaluate=evaluate, **row)
 

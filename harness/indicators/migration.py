@@ -15,14 +15,12 @@ import numpy as np
 from harness import probing, stats
 from harness.history import columns
 from harness.indicators.base import Method, single
-from harness.indicators.events import Tally, Timed, measured, on_time, success, times, worst
+from harness.indicators.events import MARGIN, Tally, Timed, longest, measured, on_time, success, times, worst
 from harness.model import Event, History, Outcome, Step, StepResult
-from harness.stats.outages import Outage
 from harness.stats.records import Direction
 
 UP, DOWN = Direction.HIGHER_IS_BETTER, Direction.LOWER_IS_BETTER
 BEGINNING = 1.0         # s of a history in which all begins, and nothing is ordinary yet
-MARGIN = 1.0            # s around a move in which an outage is taken for its own
 PLATFORM = "the platform says"
 
 
@@ -79,15 +77,7 @@ def _interrupted(seen: History, moved: Sequence[Event]) -> Iterator[Timed]:
     found, shortest = probing.outages(seen, late=late), 2 * seen.interval + late / 1e9
     for move in moved:
         if move.outcome is Outcome.OK:
-            yield _longest(found, move) or Timed(0.0, 0.0, shortest)
-
-
-def _longest(found: Sequence[Outage], move: Event) -> Timed | None:
-    """Return the longest outage that touches a move; one that the record cuts off lasted to the record's end."""
-    near = [each for each in found if each.start_s <= move.end + MARGIN
-            and each.start_s + (each.lo_s if each.censored else each.hi_s) >= move.start - MARGIN / 2]
-    longest = max(near, key=lambda each: each.est_s, default=None)
-    return Timed(longest.est_s, longest.lo_s, longest.hi_s) if longest else None
+            yield longest(found, move.start, move.end) or Timed(0.0, 0.0, shortest)
 
 
 def degradation(result: StepResult) -> float:

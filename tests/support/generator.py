@@ -26,6 +26,8 @@ repetition = {{ rounds = 1 }}
 workload = "application"
 params = {{ {params} }}
 """
+# A stage of one round with load beside it, likewise.
+BESIDE = SCENARIO.replace('"application"', '"{workload}"') + "background = {{ {background} }}\n"
 # Answers on connections that stay open, from one thread.
 KEPT = """
 import asyncio, sys

@@ -11,7 +11,7 @@ LAYERS = [
     {"harness.codec", "harness.protocols", "harness.registry", "harness.history", "harness.integrity",
      "harness.ledger", "harness.standard"},
     {"harness.probing", "harness.load"},
-    {"harness.indicators", "harness.scenario", "harness.plan", "harness.store",
+    {"harness.indicators", "harness.background", "harness.scenario", "harness.plan", "harness.store",
      "harness.fingerprint", "harness.telemetry", "harness.evidence", "harness.masking", "harness.progress",
      "harness.tools", "harness.surroundings", "harness.rounds", "harness.interrupts"},
     {"harness.validity", "harness.doctor", "harness.attempt", "harness.cells", "harness.attestation",

@@ -21,6 +21,8 @@ CAPACITY = 1500.0           # answers per second of a guest as fast as its host
 ROUND_TRIP = 0.0006         # s
 LATE = 0.00005              # s by which a request leaves late
 LEAD = 0.3                  # s until it begins
+REACHING = 1.0              # s until it is known that nothing is there
+LAST = 1.5                  # s that it waits for its last answers when it is told to end
 RELEASE = "2.32.0"
 
 
@@ -31,8 +33,10 @@ def answer(spec: dict[str, Any], clock: Callable[[], float], guest: Tenant | Non
             "boot": "simulated", "monotonic": round(clock() * 1e9)}
     if guest is None and spec["role"] != "master":
         return Answer(stdout=schedule.line(head) + schedule.line(
-            {"error": f"{spec['url']}: cannot be reached: No route to host"}), code=2, seconds=1.0)
+            {"error": f"{spec['url']}: cannot be reached: No route to host"}), code=2, seconds=REACHING)
 
+    if spec.get("until") == "told":
+        return Answer(seconds=math.inf, ending=lambda: _told(spec, head, begin, clock(), guest, rng))
     lines, written = [schedule.line(head), schedule.line({"begin": round(begin * 1e9)})], 0
     if spec["role"] == "master":
         lines += [schedule.line({"clock": index, "boot": "simulated", "exchanges": []}) for index in range(spec["of"])]
@@ -42,6 +46,16 @@ def answer(spec: dict[str, Any], clock: Callable[[], float], guest: Tenant | Non
     end = {"end": round((begin + spec["duration"]) * 1e9), "cut": 0, "written": written, "cpu": 0,
            "resident": [2**26, 2**26]}
     return Answer(stdout="".join((*lines, schedule.line(end))), seconds=LEAD + spec["duration"])
+
+
+def _told(spec: dict[str, Any], head: dict[str, Any], begin: float, now: float, guest: Tenant | None,
+          rng: random.Random) -> str:
+    """Return what a process prints that was told to end now; what has no answer soon is cut."""
+    length = max(0.0, now - begin)
+    asked = {**spec, "duration": length, "segments": [(length, *spec["rates"])] if length else [], "cut": now + LAST}
+    lines, written = _rows(asked, begin, guest, rng) if guest else ([], 0)
+    end = {"end": round(now * 1e9), "cut": 0, "written": written, "cpu": 0, "resident": [2**26, 2**26]}
+    return "".join((schedule.line(head), schedule.line({"begin": round(begin * 1e9)}), *lines, schedule.line(end)))
 
 
 def _rows(spec: dict[str, Any], begin: float, guest: Tenant, rng: random.Random) -> tuple[list[str], int]:
@@ -57,14 +71,17 @@ def _rows(spec: dict[str, Any], begin: float, guest: Tenant, rng: random.Random)
 
 
 def _open(spec: dict[str, Any], begin: float, guest: Tenant, rng: random.Random) -> Iterator[Sequence[int]]:
-    """Yield rows of requests that leave on schedule."""
+    """Yield rows of requests that leave on schedule; a program that answers is gone with its guest's boot."""
     free, rate = begin, CAPACITY * guest.speed / spec["of"]
+    gone = min((each.start for each in guest.down if each.boots and each.start >= begin), default=math.inf)
     times = schedule.share(schedule.arrivals(spec["segments"], spec["process"], spec["seed"]), spec["index"],
                            spec["of"])
     for offset in times:
         due = begin + offset / 1e9
         late = min(rng.expovariate(1 / LATE), 0.001)
         free, took, code = _served(guest, due + late, free, rng.expovariate(rate))
+        if due + late >= gone:
+            took, code = ROUND_TRIP, schedule.REFUSED
         yield _row(spec, begin + offset / 1e9, late, late + took, code)
 
 
@@ -94,6 +111,8 @@ def _served(guest: Tenant, at: float, free: float, work: float) -> tuple[float, 
 
 
 def _row(spec: dict[str, Any], due: float, late: float, took: float, code: int) -> Sequence[int]:
-    if took > spec["patience"]:
+    if due + min(took, spec["patience"]) > spec.get("cut", math.inf):
+        took, code = schedule.NEVER / 1e9, schedule.CUT
+    elif took > spec["patience"]:
         took, code = schedule.NEVER / 1e9, schedule.TIMEOUT
     return round(due * 1e9), round(late * 1e9), round(took * 1e9), code

@@ -74,13 +74,18 @@ class Watching:
     writers: list[Writing] = field(default_factory=list)
     hearts: list[Heart] = field(default_factory=list)
     sweeps: dict[str, float] = field(default_factory=dict)
+    signs: dict[str, str] = field(default_factory=dict)
 
     def answer(self, argv: Sequence[str], address: str) -> Answer | None:
         """Return what a program will print; None for one that is none of these."""
         if argv[0] == "env" and reading.MODULE in argv:
             spec = json.loads(argv[-1])
             guest = self.cluster.tenants.get(spec["url"].removeprefix("http://").partition(":")[0])
+            if "sign" in spec:
+                self.signs[spec["sign"]] = "begun" if guest else "failed"
             return load.answer(spec, self.now, guest, self.rng)
+        if argv[-1] in self.signs:
+            return Answer(stdout=f"{self.signs[argv[-1]]}\n", seconds=load.REACHING)
         if Path(argv[0]).name.startswith("python") and "-c" in argv:
             code, rest = argv[argv.index("-c") + 1], argv[argv.index("-c") + 2:]
             if "boot_id" in code and "monotonic_ns" in code and not rest:

@@ -38,7 +38,8 @@ class Colour(Record, frozen=True, kw_only=True):
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"stage": [{"workload": "disk", "round": 3}]},
-     "f.toml: stage[0]: unknown key 'round'; allowed: workload, name, params, grid, arms, warmups, quick"),
+     ("f.toml: stage[0]: unknown key 'round'; allowed: workload, name, params, grid, arms, warmups, quick, "
+      "background")),
     ({"rounds": 3}, ("f.toml: unknown key 'rounds'; allowed: name, title, stage, title_zh, description, repetition, "
                      "quick, guest")),
     ({"stage": [{}]}, "f.toml: stage[0]: key 'workload' is missing"),

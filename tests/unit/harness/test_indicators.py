@@ -13,7 +13,7 @@ from drivers.tools import fio
 from drivers.tools.reading import document
 from harness import codec, plan, registry, scenario
 from harness.indicators import catalogue, gather
-from harness.indicators.base import DEFAULTS, quantity
+from harness.indicators.base import BACKGROUND, DEFAULTS, quantity
 from harness.model import Series, Status, Step, StepResult
 from harness.stats import decide
 from harness.stats.records import DEFAULT_POLICY, Direction, Requirement, Verdict
@@ -53,7 +53,7 @@ def check(found, name):
 
 @pytest.mark.parametrize("row", catalogue().values(), ids=lambda row: row.id)
 def test_a_row_is_complete(row):
-    assert re.fullmatch(r"[A-Z]{2,3}-\d\d(\.[a-z0-9]+)?", row.id)
+    assert re.fullmatch(r"[A-Z]{2,4}-\d\d(\.[a-z0-9]+)?", row.id)
     assert row.id.partition(".")[0] in catalogue()
     assert re.search("[\u4e00-\u9fff]", row.name_zh)
     assert row.name
@@ -61,7 +61,7 @@ def test_a_row_is_complete(row):
     assert row.definition.endswith(".")
     assert row.unit in BY_BASE
     assert row.direction is not Direction.TARGET
-    assert row.workload in {*registry.names("workloads"), "imported"}
+    assert row.workload in {*registry.names("workloads"), "imported", BACKGROUND}
 
 
 def test_the_twenty_are_there():
