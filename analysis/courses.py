@@ -17,7 +17,7 @@ from analysis.curves import measured
 from analysis.rows import Material, Party, clean, natural
 from harness.history import NEVER, columns
 from harness.indicators.base import pick
-from harness.indicators.service import LOAD
+from harness.indicators.events import LOAD
 from harness.model import Event, History, Outcome, StepResult
 
 Floats = NDArray[np.float64]
@@ -95,7 +95,7 @@ def _course(party: Party, result: StepResult) -> Course | None:
     due = (seen.sent - seen.sent[0]) / 1e9
     well = seen.latency != NEVER
     width = max(SHORTEST, float(due[-1]) / MOST_BINS)
-    edges = width * np.arange(max(1, int(due[-1] / width)) + 1)     # a part of a bin at the end would look like a dip
+    edges: Floats = np.asarray(width * np.arange(max(1, int(due[-1] / width)) + 1), dtype=np.float64)
     step = max(1, int(well.sum()) // MOST_ANSWERS)
     return Course(
         party=party, round=result.step.round, width=width, answered=_counted(due[well], edges),
@@ -111,7 +111,8 @@ def _failed(result: StepResult, load: History, edges: Floats) -> dict[str, Float
 
 
 def _counted(times: Floats, edges: Floats) -> Floats:
-    return np.histogram(times, edges)[0].astype(np.float64)
+    inside = times[times < edges[-1]]       # a part of a bin at the end would look like a dip
+    return np.histogram(inside, edges)[0].astype(np.float64)
 
 
 def _marks(result: StepResult, load: History) -> Iterator[Mark]:

@@ -11,9 +11,8 @@ import numpy as np
 from drivers.load.reading import SAID, TOOL, Shot
 from drivers.load.schedule import NEVER, OK
 from harness.history import Columns, made
+from harness.indicators.events import LOAD
 from harness.model import History, Series
-
-LOAD = "load"       # the probe's name and kind
 
 
 def history(shot: Shot, start: float, rate: float, patience: float, machine: str, **labels: str) -> History:
@@ -43,4 +42,4 @@ def failures(shot: Shot, start: float, **labels: str) -> list[Series]:
             for code, its in sorted(found.items())]
 
 
-__all__ = ["LOAD", "failures", "history"]
+__all__ = ["failures", "history"]

@@ -16,13 +16,12 @@ import numpy as np
 from harness import stats
 from harness.history import NEVER, columns
 from harness.indicators.base import Applies, Evaluated, Indicator, Method, finished, given, pick, quantity
-from harness.indicators.events import Tally, Timed, on_time, part, tallied, times
+from harness.indicators.events import LOAD, Tally, Timed, on_time, part, tallied, times
 from harness.model import Event, Step, StepResult
 from harness.stats.inputs import About
 from harness.stats.records import Direction, StatsPolicy
 
 DOWN = Direction.LOWER_IS_BETTER
-LOAD = "load"
 GATEWAYS_OWN, BEYOND_LIMIT = "status 503", "status 429"
 FAST = 0.1          # s within which a refusal is a fast one
 LAST = 3.0          # s before the end of the load; who still fails in them has not recovered
