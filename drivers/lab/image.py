@@ -33,6 +33,7 @@ PLACES = {      # file in guest/ -> place in the image, mode
     "virtmark-start": ("sbin/virtmark-start", 0o755),
     "virtmark-agent": ("sbin/virtmark-agent", 0o755),
     "virtmark-ready": ("sbin/virtmark-ready", 0o755),
+    "virtmark-serve": ("sbin/virtmark-serve", 0o755),
     "virtmark-stop": ("sbin/virtmark-stop", 0o755),
     "power-button": ("etc/acpi/PWRF/00000080", 0o755),
     "shutdown": ("sbin/shutdown", 0o755),

@@ -12,12 +12,12 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from drivers.workloads import _machines
-from harness.errors import ToolError
+from harness.errors import ToolError, VirtmarkError
 from harness.model import Record
 from harness.protocols import Lab, Machine
 
@@ -26,6 +26,10 @@ ELSEWHERE = f"/tmp/{PROGRAM}"     # where it is written on a machine whose image
 FOLDER = Path(__file__).parent
 FLAGS = ("-O2", "-static", "-std=gnu11", "-Wall", "-Wextra")
 US = 1e6
+# The guest's init starts virtmark-serve again whenever it ends, so that ending it makes it look at once. $1 = a port.
+_CAN = "[ -x /sbin/virtmark-serve ] && pgrep -x virtmark-serve >/dev/null"
+_BEGIN = 'echo "$1" >/etc/virtmark/serve && sync && pkill -x virtmark-serve'
+_END = 'rm -f /etc/virtmark/serve; pkill -f "[v]irtmark-witness serve $1"'
 
 
 class Ack(NamedTuple):
@@ -128,6 +132,27 @@ def answering(lab: Lab, guest: Machine, *, patience: float) -> Iterator[int]:
         yield port
 
 
+@contextmanager
+def lasting(lab: Lab, guest: Machine, *, patience: float) -> Iterator[int]:
+    """Do as `answering` does, where the guest's own init can: then the page is there again after every boot."""
+    if guest.run(["sh", "-c", _CAN], timeout=60).code:
+        with answering(lab, guest, patience=patience) as port:
+            yield port
+        return
+    port = _machines.free_port(lab, guest)
+    guest.run(["sh", "-c", _BEGIN, "sh", str(port)], timeout=60).checked()
+    try:
+        until = lab.clock.now() + patience
+        while port not in _machines.open_ports(guest, "tcp"):
+            if lab.clock.now() > until:
+                raise ToolError(f"{PROGRAM} on {guest.name}: did not open port {port} within {patience:g} s")
+            lab.clock.sleep(0.05)
+        yield port
+    finally:
+        with suppress(VirtmarkError):       # the guest may be gone
+            guest.run(["sh", "-c", _END, "sh", str(port)], timeout=60)
+
+
 def serve(port: int, *, program: str = PROGRAM) -> list[str]:
     """Return the command line of the server."""
     return [program, "serve", str(port)]
@@ -174,5 +199,5 @@ def swept(text: str) -> list[Swept]:
     return [Swept(**json.loads(line)) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
-__all__ = ["PROGRAM", "Ack", "Beat", "Swept", "answering", "beat", "check", "compiled", "install", "parsed", "serve",
-           "serving", "sources", "sweep", "swept", "version", "write"]
+__all__ = ["PROGRAM", "Ack", "Beat", "Swept", "answering", "beat", "check", "compiled", "install", "lasting", "parsed",
+           "serve", "serving", "sources", "sweep", "swept", "version", "write"]

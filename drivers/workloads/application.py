@@ -155,7 +155,7 @@ class Application(Record, frozen=True, kw_only=True):
                 port = ports.gateway if self.service == "journey" else ports.one if self.through else ports.a
                 yield f"http://{guest.address}:{port}"
             return
-        with witness.answering(lab, guest, patience=PATIENCE) as port:
+        with witness.lasting(lab, guest, patience=PATIENCE) as port:
             yield f"http://{guest.address}:{port}"
 
     def _machines(self) -> list[Shell]:
