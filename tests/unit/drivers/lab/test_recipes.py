@@ -36,7 +36,7 @@ def test_the_console_says_what_is_waited_for():
 def test_inittab_names_programs_of_the_image():
     named = re.findall(r"/sbin/(virtmark-\w+)", (image.DATA / "inittab").read_text())
     assert set(named) <= {Path(place).name for place, _ in image.PLACES.values()}
-    assert len(named) == 4
+    assert len(named) == 5
 
 
 def test_the_initial_ram_disk_has_the_programs_it_calls():
