@@ -36,7 +36,12 @@ Column = NDArray[np.int64]
 
 def argv(python: str, folder: str, spec: Mapping[str, Any]) -> list[str]:
     """Return the command line of one process of the generator, whose files lie in `folder`."""
-    return ["env", f"PYTHONPATH={folder}", python, "-m", MODULE, json.dumps(spec, separators=(",", ":"))]
+    return ["env", f"PYTHONPATH={folder}", python, "-m", MODULE, worded(spec)]
+
+
+def worded(spec: Mapping[str, Any]) -> str:
+    """Return what a process is told as text."""
+    return json.dumps(spec, separators=(",", ":"))
 
 
 @dataclass(eq=False)

@@ -17,7 +17,7 @@ from typing import Any
 
 from drivers import load as sources
 from drivers import shell
-from drivers.load import histories, reading
+from drivers.load import histories, job, reading
 from drivers.shell import Shell
 from drivers.tools.reading import complaint
 from drivers.workloads._machines import GRACE, free_port
@@ -26,8 +26,7 @@ from harness.errors import ToolError, Unsupported
 from harness.model import Event, History, Outcome, Series
 from harness.protocols import Completed, Lab, Machine
 
-FILES = ("__init__.py", "schedule.py", "generator.py", "cluster.py", "precise.py", "visitors.py")
-LOCUSTFILE, LAB = "locustfile.py", "lab:"
+LOCUSTFILE, LAB, RELAY = job.LOCUSTFILE, "lab:", "drivers.load.relay"
 DAY = 86400.0       # s that load beside something else goes on at most
 BEGINNING = 60.0    # s that it may take until it begins
 BEGUN = "virtmark-load-begun"   # the file in which the generator says that it has, or that it cannot
@@ -50,6 +49,20 @@ class Seat:
         """Return the command line of a process here."""
         file = f"{self.folder}/{LOCUSTFILE}" if spec["locustfile"] else ""
         return reading.argv(self.python, self.folder, {**spec, "locustfile": file})
+
+
+@dataclass(frozen=True)
+class Pods(Seat):
+    """Pods of a Kubernetes Job, which call on the ports after `port`; what passes on what they print runs on `machine`.
+    """
+
+    port: int = 0
+
+    def argv(self, spec: Mapping[str, Any]) -> list[str]:
+        """Return the command line of what stands for the generator in a pod."""
+        file = f"{job.FOLDER}/{job.LOCUSTFILE}" if spec["locustfile"] else ""
+        return ["env", f"PYTHONPATH={self.folder}", self.python, "-m", RELAY, "serve",
+                str(self.port + 1 + spec["index"]), reading.worded({**spec, "locustfile": file})]
 
 
 class Seats:
@@ -194,7 +207,7 @@ def _seat(lab: Lab, machine: Machine, locustfile: str) -> Iterator[Seat]:
     machine.run(["mkdir", "-p", f"{folder}/drivers/load"], timeout=GRACE).checked()
     try:
         machine.write(f"{folder}/drivers/__init__.py", b"")
-        for name in FILES:
+        for name in job.FILES:
             machine.write(f"{folder}/drivers/load/{name}", (here / name).read_bytes())
         if locustfile:
             machine.write(f"{folder}/{LOCUSTFILE}", Path(locustfile).read_bytes())

@@ -30,6 +30,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 STARTING = 3.0      # s that the generator takes for coming up and going down
 DAY = 24            # straight pieces of a day
 SPIKE = (0.4, 0.2, 0.4)     # shares of the duration before, in and after it
+PODS = "pods"
 LONGEST = 17.0      # s of patience: beyond this all latencies are in one open bin
 
 
@@ -45,7 +46,8 @@ class Application(Record, frozen=True, kw_only=True):
     each with a weight: "GET / 3, POST /claim". A request waits `patience` for its answer. closed: `users` instead of
     a rate, or those of the user's own `locustfile`. `machines` are shell specs over which workers are spread; they
     find the master at address `master` (else by their ssh connection) and `port`; `ssh_config` is ssh's own file of
-    settings. With arms over `through` the same load goes to the service itself and through its `gateway`.
+    settings. "pods" are those of `virtmark job`. With arms over `through` the same load goes to the service itself and
+    through its `gateway`.
     """
 
     needs: ClassVar[tuple[type, ...]] = ()
@@ -102,14 +104,16 @@ class Application(Record, frozen=True, kw_only=True):
             f"patience must be between 0.1s and {LONGEST:g}s": not 0.1 <= self.patience <= LONGEST,
             "slo_quantile must be between 1% and 99.99%": not 0.01 <= self.slo_quantile <= 0.9999,
             "slo_errors must be below 100%": self.slo_errors >= 1,
-            "port must be between 0 (any) and 65535": not 0 <= self.port <= 65535,
+            "port must be between 0 (any) and 64000": not 0 <= self.port <= 64000,
+            'machines = "pods" needs master (where pods reach the generator) and port':
+                self.machines == PODS and not (self.master and self.port),
             "workers must not be more than users": not opened and self.workers > self.users,
         }
         if reasons := [text for text, bad in wrong.items() if bad]:
             raise ValueError(reasons[0])
         requests(self.request)
         try:
-            for machine in shlex.split(self.machines):
+            for machine in shlex.split(self.machines) if self.machines != PODS else ():
                 shell.checked(machine)
         except InputError as error:
             raise ValueError(f"machines: {error}") from None
@@ -130,6 +134,8 @@ class Application(Record, frozen=True, kw_only=True):
         with self._service(target, lab) as url, \
                 _loading.seated(lab, self.generator, self._machines(), self.locustfile) as seats:
             seats.address = self.master
+            if self.machines == PODS:
+                seats.others = [_loading.Pods(seats.first.machine, seats.first.python, seats.first.folder, self.port)]
             yield from self._levels(seats, url)
 
     @contextmanager
@@ -161,7 +167,8 @@ class Application(Record, frozen=True, kw_only=True):
     def _machines(self) -> list[Shell]:
         """Return the machines over which workers are spread."""
         options = ("-F", self.ssh_config) if self.ssh_config else ()
-        return [shell.open(spec, ssh_options=options) for spec in shlex.split(self.machines)]
+        specs = shlex.split(self.machines) if self.machines != PODS else ()
+        return [shell.open(spec, ssh_options=options) for spec in specs]
 
     def _levels(self, seats: _loading.Seats, url: str) -> Iterator[Series | Event]:
         seen: list[Series] = []

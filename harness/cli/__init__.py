@@ -31,6 +31,7 @@ COMMANDS = {
     "compare": ("comparing", "Vendors side by side: ratios with intervals, letters, rank intervals."),
     "gate": ("gating", "For CI: what got worse than a baseline, beyond noise; where a history changed."),
     "noise": ("gating", "The noise floor of a testbed, by A/A pairs."),
+    "job": ("loading", "A Kubernetes Job whose pods are the workers of a load."),
     "bundle": ("bundling", "Runs, profiles, findings and report in one file, with hashes and a signature."),
     "verify": ("bundling", "Check a bundle, byte by byte, and derive its findings again."),
 }

@@ -1,6 +1,7 @@
 """The load generator against real servers: a stall is seen as the public would see it, and what goes wrong is told."""
 
 import importlib.util
+import json
 import math
 import os
 import signal
@@ -151,6 +152,37 @@ def test_workers_are_spread_over_machines_by_ssh(tmp_path, page):
     assert (one.requests, one.failed, one.lost) == (360, 0, 0)
     sources = {kept.source for kept in run.results[0].evidence if kept.path.endswith("env.out")}
     assert {source for source in sources if "127.0.0.1" in source}
+
+
+def pods(manifest, folder):
+    """Start the pods of a manifest here, as a node would: its files mounted, its command run, one index each."""
+    settings, its = json.loads(manifest)["items"]
+    spec = its["spec"]["template"]["spec"]
+    (volume,), (container,) = spec["volumes"], spec["containers"]
+    for item in volume["configMap"]["items"]:
+        (folder / item["path"]).parent.mkdir(parents=True, exist_ok=True)
+        (folder / item["path"]).write_text(settings["data"][item["key"]])
+    env = {each["name"]: each["value"] for each in container["env"]} | {
+        "PYTHONPATH": str(folder), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    return [subprocess.Popen(container["command"], env={**env, "JOB_COMPLETION_INDEX": str(index)}, cwd=folder)
+            for index in range(its["spec"]["completions"])]
+
+
+def test_pods_of_a_job_call_the_master_and_send_one_schedule(tmp_path, page, capsys):
+    port = generator.free_port()
+    assert main(["job", "-n", "2", "-m", "127.0.0.1", "-p", str(port)]) == 0
+    running = pods(capsys.readouterr().out, tmp_path / "pod")
+    try:
+        code, (run,) = campaign(tmp_path, f'url = "{page[1]}", shape = "steps", rate = "60/s", most = "120/s", '
+                                          f'growth = 2.0, bisect = 0, duration = "2s", workers = 2, '
+                                          f'machines = "pods", master = "127.0.0.1", port = {port}')
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()
+    assert (code, run.results[0].error) == (0, "")
+    found = levels(run.results[0].series)
+    assert [(each.requests, each.failed, each.lost) for each in found] == [(120, 0, 0), (240, 0, 0)]
 
 
 def test_a_worker_of_another_version_is_refused():
