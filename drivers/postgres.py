@@ -28,12 +28,20 @@ sync
 : >"$1/ready"
 sync
 """
-# $1 = folder, $2 = port. The server stays in the foreground. After a crash its lock file names a process that is gone.
+# $1 = folder, $2 = port. The script stays until the server has ended: whoever may not look at processes of other users
+# (in a container) finds the script, and SIGTERM makes it end the server, without waiting for its clients. After a crash
+# the server's lock file names a process that is gone.
 SERVE = f"""({PREPARE}) || exit 1
 {_POSTGRES}
 pgrep -x postgres >/dev/null || rm -f "$1/postmaster.pid"
-exec setpriv --reuid=postgres --regid=postgres --init-groups postgres -D "$1" -p "$2" -c listen_addresses='*' \\
+setpriv --reuid=postgres --regid=postgres --init-groups postgres -D "$1" -p "$2" -c listen_addresses='*' \\
   -c unix_socket_directories= -c jit=off -c shared_buffers=32MB -c max_connections=30 -c fsync=on \\
-  -c synchronous_commit=on -c full_page_writes=on -c deadlock_timeout=200ms
+  -c synchronous_commit=on -c full_page_writes=on -c deadlock_timeout=200ms &
+server=$!
+trap 'kill -INT $server 2>/dev/null' TERM INT
+wait $server
+code=$?
+while kill -0 $server 2>/dev/null; do wait $server; code=$?; done
+exit $code
 """
 READY = 'exec $(echo /usr/lib/postgresql/*/bin/pg_isready) -h 127.0.0.1 -p "$1"'
