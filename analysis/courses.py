@@ -6,6 +6,7 @@ step; of each party a picture shows the one in which most requests failed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -94,7 +95,7 @@ def _course(party: Party, result: StepResult) -> Course | None:
     seen = columns(load)
     due = (seen.sent - seen.sent[0]) / 1e9
     well = seen.latency != NEVER
-    width = max(SHORTEST, float(due[-1]) / MOST_BINS)
+    width = SHORTEST * max(1, math.ceil(float(due[-1]) / MOST_BINS / SHORTEST))
     edges: Floats = np.asarray(width * np.arange(max(1, int(due[-1] / width)) + 1), dtype=np.float64)
     step = max(1, int(well.sum()) // MOST_ANSWERS)
     return Course(

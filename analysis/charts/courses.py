@@ -79,8 +79,9 @@ def _block(made: Figure, top: float, course: Course, reasons: list[str], words: 
         axes.grid(axis="y")
         for mark in course.marks:
             if mark.actor in DONE:
-                axes.axvspan(mark.start, max(mark.end, mark.start + last / 1000), color=style.ALARM, alpha=0.25,
-                             linewidth=0)
+                axes.axvspan(mark.start, mark.end, color=style.ALARM, alpha=0.12, linewidth=0)
+                for edge in (mark.start, mark.end):
+                    axes.axvline(edge, color=style.ALARM, linewidth=0.9)
     above.tick_params(labelbottom=False)
     below.set_xlabel(words("courses.axis"), labelpad=2)
     _names(above, course, last)

@@ -144,9 +144,9 @@ def seen(text: str, clock: Offset, began: float) -> list[Event]:
         start, end = (said[key] / 1e9 + clock.seconds - began for key in ("from", "to"))
         for name, its in said["servers"].items():
             if known.setdefault(name, its["state"]) != its["state"]:
-                up = its["state"] == "UP"
+                outcome = Outcome.FAILED if its["state"] == "DOWN" else Outcome.OK      # drained ones are so on purpose
                 found.append(Event(actor="gateway", action=f"{name} {its['state'].lower()}", start=start, end=end,
-                                   outcome=Outcome.OK if up else Outcome.FAILED, detail=f"weight {its['weight']}"))
+                                   outcome=outcome, detail=f"weight {its['weight']}"))
             known[name] = its["state"]
     return found
 
