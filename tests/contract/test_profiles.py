@@ -29,7 +29,8 @@ def test_virtualization_has_every_area_and_most_of_it_is_inferred():
     items = [clause for clause in found.clauses if clause.kind is Kind.MEASURED]
     assert len(items) == 83
     assert all(clause.inferred for clause in items)
-    measured = {name.partition(".")[0] for name in indicators.catalogue() if not name.startswith(("CAL", "GEN", "LOAD"))}
+    measured = {name.partition(".")[0] for name in indicators.catalogue()
+                if not name.startswith(("CAL", "GEN", "LOAD"))}
     assert measured <= {clause.indicator for clause in items}
 
 
