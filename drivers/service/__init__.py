@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).parent
 SHOP, WATCH = FOLDER / "shop.py", FOLDER / "watch.py"
-BY = "x-served-by"
+BY, PYTHON = "x-served-by", "/usr/bin/python3"      # the Python that Debian's packages are for
 JOURNEY = "GET /quote 6, POST /underwrite 2, POST /policy 1, POST /claim 1"
 REPLICAS = ("a", "b")
 REFUSED, LIMITED = 503, 429     # what the gateway says of its own where no replica is left, and beyond its limit
@@ -29,6 +29,14 @@ TRUNCATE tariff, claim, policy, reserve;
 INSERT INTO tariff SELECT age, 0.5 * exp(0.05 * (age - {AGES[0]})) FROM generate_series({AGES[0]}, {AGES[1]}) AS age;
 INSERT INTO policy (age, premium) VALUES (40, 100);
 INSERT INTO reserve VALUES (1, 0);
+"""
+# Asks for everything a few times on each port of its arguments: what a replica does for the first time takes long.
+WARM = """
+import sys, urllib.request
+for port in sys.argv[1:]:
+    for method, path in (("GET", "/quote"), ("POST", "/underwrite"), ("POST", "/policy"), ("POST", "/claim")) * 5:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
+        urllib.request.urlopen(request, timeout=30).read()
 """
 # A replica that fails a check or five requests in a row is out until two checks are well again.
 _GATEWAY = """
@@ -94,7 +102,7 @@ def replica(name: str, version: int, ports: Ports, file: str) -> list[str]:
     """Return the command line of a replica, whose program is in `file`."""
     spec = {"name": name, "version": version, "port": getattr(ports, name), "database": ports.database,
             "cache": ports.cache, "ages": AGES, "by": BY}
-    return ["/usr/bin/python3", "-u", file, json.dumps(spec, separators=(",", ":"))]
+    return [PYTHON, "-u", file, json.dumps(spec, separators=(",", ":"))]
 
 
 def pattern(name: str) -> str:
@@ -108,5 +116,5 @@ def cache(port: int) -> list[str]:
             "--daemonize", "no", "--set-proc-title", "no"]      # a title would be written over its environment
 
 
-__all__ = ["AGES", "BY", "JOURNEY", "LIMITED", "REFUSED", "REPLICAS", "SCHEMA", "SHOP", "WATCH", "Ports", "cache",
-           "gateway", "pattern", "replica"]
+__all__ = ["AGES", "BY", "JOURNEY", "LIMITED", "PYTHON", "REFUSED", "REPLICAS", "SCHEMA", "SHOP", "WARM", "WATCH", "Ports",
+           "cache", "gateway", "pattern", "replica"]

@@ -106,6 +106,8 @@ class Shop:
         text = service.gateway(self.ports, patience=patience, limit=limit, canary=canary)
         self.guest.write(SETTINGS, text.encode())
         self._part(["haproxy", "-db", "-f", SETTINGS], self.ports.gateway)
+        warm = map(str, (self.ports.a, self.ports.b, self.ports.one))
+        self.guest.run([service.PYTHON, "-c", service.WARM, *warm], timeout=GRACE).checked()
 
 
 def real(target: Target) -> None:
