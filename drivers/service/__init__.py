@@ -116,5 +116,5 @@ def cache(port: int) -> list[str]:
             "--daemonize", "no", "--set-proc-title", "no"]      # a title would be written over its environment
 
 
-__all__ = ["AGES", "BY", "JOURNEY", "LIMITED", "PYTHON", "REFUSED", "REPLICAS", "SCHEMA", "SHOP", "WARM", "WATCH", "Ports",
-           "cache", "gateway", "pattern", "replica"]
+__all__ = ["AGES", "BY", "JOURNEY", "LIMITED", "PYTHON", "REFUSED", "REPLICAS", "SCHEMA", "SHOP", "WARM", "WATCH",
+           "Ports", "cache", "gateway", "pattern", "replica"]
