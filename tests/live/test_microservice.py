@@ -38,7 +38,7 @@ def measured(folder, target, **happens):
 
 
 def test_a_breaker_opens_and_closes_in_a_guest(tmp_path):
-    results, findings = measured(tmp_path, "lab", breaker=(8, 15))
+    results, findings = measured(tmp_path, "lab", breaker=(6, 12))
     print({name: (each.estimate and each.estimate.estimate, each.reasons) for name, each in findings.items()})
     assert 0 < findings["APP-03"].scores[0] < 5
     assert 0 <= findings["APP-03.close"].scores[0] < 20
@@ -47,7 +47,7 @@ def test_a_breaker_opens_and_closes_in_a_guest(tmp_path):
 
 
 def test_an_update_loses_nothing_and_a_replica_little_in_a_container(tmp_path):
-    results, findings = measured(tmp_path, "lab-podman", update=(2, 3), replica=(4, 4), canary=(8, 1), limit=(8, 1))
+    results, findings = measured(tmp_path, "lab-podman", update=(1, 2), replica=(3, 4), canary=(6, 1), limit=(6, 1))
     print({name: (each.estimate and each.estimate.estimate, each.reasons) for name, each in findings.items()})
     assert findings["CON-06"].scores == (0.0,)
     assert findings["APP-04.lost"].scores[0] < 0.2
