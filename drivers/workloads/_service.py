@@ -61,8 +61,8 @@ class Shop:
     def database(self) -> Moment:
         """Start the database, again or for the first time; return when it took statements."""
         before = self.lab.clock.now()
-        self._stack.enter_context(_ledger.database(self.lab, self.guest, port=self.ports.database,
-                                                     folder=self.folder))
+        self._stack.enter_context(
+            _ledger.database(self.lab, self.guest, port=self.ports.database, folder=self.folder))
         return Moment(before, self.lab.clock.now())
 
     def bring(self, name: str, version: int = 1) -> Moment:
@@ -79,7 +79,9 @@ class Shop:
         if done.code:
             raise ToolError(f"{part} on {self.guest.name}: was not there to be killed")
         when = Moment(before, self.lab.clock.now())
-        while getattr(self.ports, part) in _machines.open_ports(self.guest, "tcp"):
+        while (port := getattr(self.ports, part)) in _machines.open_ports(self.guest, "tcp"):
+            if self.lab.clock.now() > when.end + GRACE:
+                raise ToolError(f"{part} on {self.guest.name}: port {port} is still open {GRACE:g} s after SIGKILL")
             self.lab.clock.sleep(0.02)      # the kernel closes it a moment later; what comes next must not find it open
         return when
 
