@@ -1,7 +1,7 @@
 """Whether the gate catches a real slow-down of 5 % in a guest, as often as it promises: on the embedded lab.
 
     virtmark lab up
-    python -m tests.experiments.gate_lab measure OUT [ROUNDS]    # 60 rounds of two targets; hours. Again: goes on
+    python -m tests.experiments.gate_lab measure OUT [ROUNDS]    # rounds of two targets, 75 s each. Again: goes on
     python -m tests.experiments.gate_lab judge OUT               # -> tests/data/gate/lab.json
     virtmark lab down
 
@@ -101,10 +101,26 @@ def _interval(logs: list[np.ndarray]) -> tuple[float, float]:
     return its.lo, its.hi
 
 
-def main(what: str, out: str, rounds: str = str(ROUNDS)) -> None:
-    """Measure, or judge and keep the data."""
+def table() -> str:
+    """Return the experiment as Markdown."""
+    found = json.loads((gate_rates.DATA / "lab.json").read_text())
+    head = ("held back by", "indicator", "rounds", "CV of a round", "true slow-down [95 %]", "promised", "caught",
+            "false alarms")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in found["rows"]:
+        low, high = row["slow_down_95"]
+        lines.append(f"| {row['by']} | {row['indicator']} | {row['rounds']} | {row['true_cv']:.0%} | "
+                     f"{row['true_slow_down']:.0%} [{low:.0%} … {high:.0%}] | {row['promised']:.0%} | "
+                     f"{row['caught']:.1%} | {row['false_alarms']:.1%} |")
+    return "\n".join(lines)
+
+
+def main(what: str, out: str = "", rounds: str = str(ROUNDS)) -> None:
+    """Measure, judge and keep the data, or print the table."""
     if what == "measure":
         measure(Path(out), int(rounds))
+    elif what == "table":
+        print(table())
     else:
         (gate_rates.DATA / "lab.json").write_text(json.dumps(judge(Path(out)), indent=1) + "\n")
 

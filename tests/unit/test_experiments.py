@@ -62,6 +62,20 @@ def test_the_experiment_in_the_lab_judges_what_it_measured(tmp_path):
     assert all(0.4 < row["true_slow_down"] < 0.6 and row["promised"] > 0.99 for row in found["rows"])
 
 
+def test_real_guests_held_back_are_caught_about_as_often_as_is_promised():
+    """Gates drawn from 20 rounds a side are not independent of each other, so this is a rough bound."""
+    rows = json.loads((gate_rates.DATA / "lab.json").read_text())["rows"]
+    assert {row["indicator"] for row in rows} == set(gate_lab.BY)
+    assert all(abs(row["caught"] - row["promised"]) < 0.15 for row in rows)
+    assert all(row["false_alarms"] <= 0.05 and row["invalid"] == 0 for row in rows)
+
+
+def test_the_document_shows_what_was_measured_in_the_lab():
+    text = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
+    inside = text.partition("<!-- tests/experiments/gate_lab.py table -->\n")[2].partition("<!-- end -->")[0]
+    assert inside.strip() == gate_lab.table().strip()
+
+
 def test_the_lab_held_back_is_the_lab_with_three_limits(monkeypatch):
     import drivers.targets
 
