@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from harness import profile, store, verdict
+from harness import store, verdict
 from harness.cli import main
 from tests.support import lab
 
@@ -33,7 +33,7 @@ def measured(folder, target, **happens):
         STAGE.format(happens=name, hold=hold, after=after) for name, (hold, after) in happens.items())))
     assert main(["run", str(file), "--out", str(folder / "results"), "--target", target]) == 0
     run = store.load(*store.runs(folder / "results"))
-    found = verdict.judge([run], profile.Profile(name="none", limit=()))
+    found = verdict.judge([run])
     return {result.step.stage: result for result in run.results}, {each.indicator: each for each in found}
 
 
