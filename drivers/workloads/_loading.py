@@ -84,6 +84,10 @@ class Seats:
             return reading.Shot(workers=[worker], master=None, seconds=spec["duration"]), self._since(worker)
         return self._cluster(asked, workers, port or free_port(self.lab, self.first.machine))
 
+    def call_from_pods(self, port: int) -> None:
+        """Have the pods that call on the ports after `port` for workers."""
+        self.others = [Pods(self.first.machine, self.first.python, self.first.folder, port)]
+
     @contextmanager
     def beside(self, spec: Mapping[str, Any], machine: str) -> Iterator[Beside]:
         """Send one level of load from one process until the context ends; `machine` is what it is sent to. Requests are
@@ -151,10 +155,9 @@ class Beside:
         """Yield what became of the requests: each of them, their rates and response times, when which failed."""
         length = max(0.0, (self.worker.end.get("end", self.worker.begin) - self.worker.begin) / 1e9)
         shot = reading.Shot(workers=[self.worker], master=None, seconds=length)
-        labels = {"stat": "beside"}
         yield histories.history(shot, self.start, self.spec["rates"][0], self.spec["patience"], self.machine)
         tally = shot.tally()
-        yield from reading.series(shot, tally, self.start, **labels)
+        yield from reading.series(shot, tally, self.start, stat="beside")
         yield from reading.timeline([(tally, self.start, length)], {
             "tool": reading.TOOL, "model": "open", "stat": "series", "load": "beside"})
         yield from histories.failures(shot, self.start)

@@ -135,7 +135,7 @@ class Application(Record, frozen=True, kw_only=True):
                 _loading.seated(lab, self.generator, self._machines(), self.locustfile) as seats:
             seats.address = self.master
             if self.machines == PODS:
-                seats.others = [_loading.Pods(seats.first.machine, seats.first.python, seats.first.folder, self.port)]
+                seats.call_from_pods(self.port)
             yield from self._levels(seats, url)
 
     @contextmanager
