@@ -150,7 +150,7 @@ class Application(Record, frozen=True, kw_only=True):
     @contextmanager
     def _service(self, target: Target, lab: Lab, guest: Machine | None = None) -> Iterator[str]:
         """Yield what is to be loaded: the given address, the users' own, or the guest's page."""
-        if self.gateway or self.url or (self.locustfile and self.service == "page"):
+        if (self.through and self.gateway) or self.url or (self.locustfile and self.service == "page"):
             yield (self.gateway if self.through else self.url).rstrip("/")
             return
         guest = guest or lab.guest()

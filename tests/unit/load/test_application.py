@@ -50,6 +50,12 @@ def test_the_histogram_holds_every_request_and_times_are_those_of_the_step(tmp_p
     assert rate.times[-1] <= result.elapsed
 
 
+def test_around_a_gateway_is_the_guest_itself_where_no_url_is_given(tmp_path):
+    code, (result,) = steps(tmp_path, 'gateway = "http://198.51.100.1:80", rate = "50/s", duration = "2s"')
+    (one,) = levels(result.series)
+    assert (code, result.error, one.requests, one.failed) == (0, "", 100, 0)
+
+
 def test_workers_share_the_rate(tmp_path):
     _, (result,) = steps(tmp_path, 'rate = "300/s", duration = "3s", workers = 3')
     (one,) = levels(result.series)
